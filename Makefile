@@ -1,0 +1,57 @@
+# Python 3.11 to 3.13 and make are all that must be there; `make` alone prints the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lab run refresh lock docker-build docker-lab docker-run
+
+help: ## print this help
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
+
+$(BIN)/.installed: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+		{ echo "DermaFace needs Python 3.11 to 3.13; $$($(PYTHON) --version) was found. Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(BIN)/.installed ## run the five notebooks on the drawn sample set, as run "demo"
+	$(BIN)/dermaface run --run-name demo
+
+test: $(BIN)/.installed ## lint, unit tests, and the notebooks against their committed outputs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+lab: $(BIN)/.installed ## open JupyterLab on the notebooks
+	$(BIN)/jupyter lab --notebook-dir=. notebooks/01_explore_data.ipynb
+
+run: $(BIN)/.installed ## run on your photos: make run DATA=FOLDER [ARGS="-p epochs 20"]
+	@test -n "$(DATA)" || { echo 'Name the folder of photos: make run DATA=FOLDER' >&2; exit 1; }
+	$(BIN)/dermaface run --data "$(DATA)" $(ARGS)
+
+refresh: $(BIN)/.installed ## renew the committed outputs of the notebooks
+	$(BIN)/python tests/refresh.py
+
+lock: ## write requirements.txt anew from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --extra notebooks --extra test --universal --python-version 3.11 \
+		--fork-strategy fewest --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
+		--upgrade --output-file requirements.txt
+
+IMAGE ?= dermaface
+DOCKER_RUN = docker run --rm -it $(GPUS) --user "$$(id -u):$$(id -g)" \
+	--volume "$(CURDIR)/outputs:/opt/dermaface/outputs"
+GPUS ?= --gpus all
+
+docker-build: ## build the GPU Jupyter image
+	docker build --tag $(IMAGE) .
+
+docker-lab: ## JupyterLab in the container on port 8888 (GPUS= for a machine without a GPU)
+	$(DOCKER_RUN) --publish 127.0.0.1:8888:8888 $(IMAGE)
+
+docker-run: ## run on your photos in the container: make docker-run DATA=FOLDER
+	@test -n "$(DATA)" || { echo 'Name the folder of photos: make docker-run DATA=FOLDER' >&2; exit 1; }
+	$(DOCKER_RUN) --volume "$(abspath $(DATA)):/data/photos:ro" $(IMAGE) \
+		dermaface run --data /data/photos $(ARGS)
