@@ -1,0 +1,245 @@
+"""A run: the folder in which one pass through the notebooks leaves its files."""
+
+from collections.abc import Iterator, Mapping
+import contextlib
+import csv
+import dataclasses
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import os
+from pathlib import Path
+import platform
+import shutil
+import tempfile
+import time
+
+import dermaface
+
+NOTEBOOKS = (
+    "01_explore_data",
+    "02_build_model",
+    "03_train_model",
+    "04_analyze_curves",
+    "05_convert_and_test_tflite",
+)
+
+# The files of the run folder that each notebook reads and writes, as names relative to it. Whether
+# a notebook must run again hangs on its parameters and on what it reads.
+READS = {
+    "01_explore_data": (),
+    "02_build_model": ("images.csv", "labels.txt"),
+    "03_train_model": ("images.csv", "labels.txt", "model_untrained.keras"),
+    "04_analyze_curves": ("images.csv", "labels.txt", "model.keras", "history.csv"),
+    "05_convert_and_test_tflite": ("images.csv", "labels.txt", "model.keras", "predictions.csv"),
+}
+WRITES = {
+    "01_explore_data": ("images.csv", "labels.txt"),
+    "02_build_model": ("model_untrained.keras",),
+    "03_train_model": ("model.keras", "history.csv"),
+    "04_analyze_curves": ("predictions.csv", "metrics.json"),
+    "05_convert_and_test_tflite": ("conversion.csv", "release"),
+}
+# Where a run lies and how it is seeded belong to every notebook; all else belongs to one.
+SHARED_PARAMETERS = ("run_name", "output_dir", "seed")
+PACKAGES = ("tensorflow", "keras", "ai-edge-litert", "numpy", "pillow")
+
+
+def project_root() -> Path:
+    """Return the folder that holds `notebooks/`: the checkout, or a parent of the current folder.
+
+    Raises:
+        ValueError: neither holds the notebooks.
+    """
+    for folder in (Path(__file__).resolve().parents[1], Path.cwd(), *Path.cwd().parents):
+        if (folder / "notebooks" / f"{NOTEBOOKS[0]}.ipynb").is_file():
+            return folder
+    raise ValueError(
+        "The notebooks are not there: they come with the project's source, not with the installed "
+        "package. Clone the project and run the command from inside its folder."
+    )
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` (same suffix), and rename it to `path` at the end.
+
+    A killed process leaves either the old file or the new one, never half of it; the temporary
+    file's name starts with a dot. Works for a folder, too, which then replaces the old one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    holder = Path(tempfile.mkdtemp(prefix=".", dir=path.parent))
+    try:
+        temporary = holder / path.name
+        yield temporary
+        if path.is_dir():
+            path.rename(holder / "old")
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(holder, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` in one step, as UTF-8."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` to `path` as readable JSON in one step."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path, frame) -> None:
+    """Write the pandas frame to `path` in one step, without its index."""
+    with atomic_path(path) as temporary:
+        frame.to_csv(temporary, index=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\n")
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, or of every file's name and bytes in a folder."""
+    if path.is_dir():
+        parts = [
+            f"{p.relative_to(path)} {hash_file(p)}" for p in sorted(path.rglob("*")) if p.is_file()
+        ]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """The folder of one run and the names of the files in it."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The run's name: the folder's."""
+        return self.folder.name
+
+    def path(self, name: str) -> Path:
+        """Return the path of a file of the run, such as `"tflite/int8.tflite"`."""
+        return self.folder / name
+
+    def read(self) -> dict:
+        """Return what `run.json` holds; an empty dictionary before the first notebook."""
+        path = self.path("run.json")
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    def update(self, **facts: object) -> None:
+        """Add top-level facts to `run.json`."""
+        write_json(self.path("run.json"), self.read() | facts)
+
+    @property
+    def data_root(self) -> Path:
+        """The folder to which the paths in `images.csv` are relative."""
+        return self.folder / self.read()["data"]["root"]
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether the run was made from the drawn sample set."""
+        return bool(self.read().get("data", {}).get("sample"))
+
+    @property
+    def class_names(self) -> list[str]:
+        """The classes in index order, from `labels.txt`."""
+        return self.path("labels.txt").read_text(encoding="utf-8").splitlines()
+
+    def parameters(self, notebook: str) -> dict:
+        """Return the parameters with which `notebook` last ran in this run."""
+        return self.read()["notebooks"][notebook]["parameters"]
+
+    def start(self, notebook: str, namespace: Mapping[str, object]) -> None:
+        """Note that a notebook starts, with its parameters, and check that what it reads is there.
+
+        Args:
+            notebook: its name without suffix, such as `"03_train_model"`.
+            namespace: the notebook's `globals()`; its parameters are the annotated names in it
+                (`epochs: int = 10`), which only the parameters cell has.
+
+        Raises:
+            ValueError: an earlier notebook has not run yet, or the folder cannot be written.
+        """
+        missing = [name for name in READS[notebook] if not self.path(name).exists()]
+        if missing:
+            writer = next(step for step in NOTEBOOKS if missing[0] in WRITES[step])
+            raise ValueError(
+                f"{missing[0]} is not in the run folder {self.folder}. Run notebook {writer} "
+                f"first, with the same run_name ({self.name!r}) and output_dir."
+            )
+        parameters = {name: namespace[name] for name in namespace["__annotations__"]}
+        part = {"parameters": parameters, "started": time.time()}
+        self.update(
+            run_name=self.name,
+            seed=parameters["seed"],
+            versions={"python": platform.python_version(), "dermaface": dermaface.__version__}
+            | {name: importlib.metadata.version(name) for name in PACKAGES},
+            notebooks=self.read().get("notebooks", {}) | {notebook: part},
+        )
+
+    def finish(self, notebook: str) -> None:
+        """Note that a notebook has finished: its seconds, and hashes of what it read and wrote."""
+        notebooks = self.read()["notebooks"]
+        part = notebooks[notebook]
+        part["seconds"] = round(time.time() - part.pop("started"), 1)
+        part["finished"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        part["read"] = {name: hash_file(self.path(name)) for name in READS[notebook]}
+        part["wrote"] = {name: hash_file(self.path(name)) for name in WRITES[notebook]}
+        self.update(notebooks=notebooks)
+
+    def is_finished(self, notebook: str, parameters: Mapping[str, object]) -> bool:
+        """Tell whether `notebook` finished with these parameters, and no file changed since."""
+        part = self.read().get("notebooks", {}).get(notebook, {})
+        if "finished" not in part or part["parameters"] != dict(parameters):
+            return False
+        recorded = part["read"] | part["wrote"]
+        return all(
+            self.path(name).exists() and hash_file(self.path(name)) == digest
+            for name, digest in recorded.items()
+        )
+
+
+def open_run(run_name: str, output_dir: str | Path = "outputs") -> Run:
+    """Return the run `run_name`, making its folder where it is not there yet.
+
+    A relative `output_dir` is resolved from the project root (or from the folder that the
+    environment variable `DERMAFACE_OUTPUT_ROOT` names), wherever the notebook runs.
+
+    Raises:
+        ValueError: the name is not a plain folder name, or the folder cannot be made or written.
+    """
+    folder = run_folder(run_name, output_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            # A full disk is found here, not after an hour of training.
+            probe.write(bytes(1_000_000))
+            probe.flush()
+    except OSError as error:
+        raise ValueError(
+            f"The run folder {folder} cannot be written ({error.strerror}). Give another folder "
+            "with output_dir, or free some space there."
+        ) from error
+    return Run(folder)
+
+
+def run_folder(run_name: str, output_dir: str | Path = "outputs") -> Path:
+    """Return where the run `run_name` lies, whether or not it exists.
+
+    Raises:
+        ValueError: the name is not a plain folder name.
+    """
+    if (
+        not run_name
+        or run_name in (".", "..")
+        or Path(run_name).name != run_name
+        or "\\" in run_name
+    ):
+        raise ValueError(
+            "run_name must be a plain folder name such as 'faces-2', without slashes; got "
+            f"{run_name!r}."
+        )
+    root = os.environ.get("DERMAFACE_OUTPUT_ROOT") or project_root()
+    return (Path(root) / Path(output_dir).expanduser()).resolve() / run_name

@@ -1,0 +1,108 @@
+"""Tests of dermaface.runs."""
+
+import json
+import subprocess
+import sys
+
+from dermaface import runs
+import pytest
+
+NAMESPACE = {"__annotations__": {"seed": int, "data": str}, "seed": 3, "data": "", "other": 1}
+
+
+def test_importing_the_package_is_light_and_silent():
+    code = "import sys, dermaface; sys.exit(bool({'tensorflow', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_atomic_path_keeps_the_old_file_when_writing_fails(tmp_path):
+    path = tmp_path / "a.txt"
+    runs.write_text(path, "old")
+    with pytest.raises(KeyboardInterrupt):
+        with runs.atomic_path(path) as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_atomic_path_replaces_a_folder(tmp_path):
+    for content in ("one", "two"):
+        with runs.atomic_path(tmp_path / "release") as folder:
+            folder.mkdir()
+            (folder / content).write_text(content)
+    assert [p.name for p in (tmp_path / "release").iterdir()] == ["two"]
+
+
+def test_output_dir_is_resolved_from_the_project_root(monkeypatch, tmp_path):
+    monkeypatch.delenv("DERMAFACE_OUTPUT_ROOT")
+    monkeypatch.chdir(tmp_path)
+    assert runs.run_folder("a", "outputs") == runs.project_root() / "outputs" / "a"
+    assert runs.run_folder("a", tmp_path) == tmp_path / "a"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/tmp", "a\\b"])
+def test_run_name_must_be_a_plain_folder_name(name):
+    with pytest.raises(ValueError, match="plain folder name"):
+        runs.run_folder(name)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="cannot be written.*output_dir"):
+        runs.open_run("a", tmp_path / "file")
+
+
+def test_a_full_disk_is_noticed_at_the_start(tmp_path):
+    # /dev/full exists on Linux only; a file there accepts no byte.
+    if not sys.platform.startswith("linux"):
+        pytest.skip("needs Linux's file size limit")
+    code = (
+        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
+        f"from dermaface import runs; runs.open_run('a', r'{tmp_path}')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "ValueError" in done.stderr and "cannot be written" in done.stderr
+
+
+def test_a_notebook_run_too_early_says_which_comes_first(tmp_path):
+    run = runs.open_run("a", tmp_path)
+    with pytest.raises(ValueError, match="Run notebook 01_explore_data first"):
+        run.start("02_build_model", NAMESPACE)
+
+
+def test_start_and_finish_note_parameters_files_and_seconds(tmp_path):
+    run = runs.open_run("a", tmp_path)
+    run.start("01_explore_data", NAMESPACE)
+    assert not run.is_finished("01_explore_data", {"seed": 3, "data": ""})
+    run.path("images.csv").write_text("x")
+    run.path("labels.txt").write_text("acne\nherpes\n")
+    run.finish("01_explore_data")
+
+    noted = json.loads(run.path("run.json").read_text())
+    assert noted["run_name"] == "a" and noted["seed"] == 3
+    assert {"python", "tensorflow", "dermaface"} <= set(noted["versions"])
+    assert noted["notebooks"]["01_explore_data"]["seconds"] >= 0
+    assert run.parameters("01_explore_data") == {"seed": 3, "data": ""}
+    assert run.class_names == ["acne", "herpes"]
+    assert run.is_finished("01_explore_data", {"seed": 3, "data": ""})
+    assert not run.is_finished("01_explore_data", {"seed": 4, "data": ""})
+
+
+def test_a_notebook_is_stale_when_what_it_read_or_wrote_changes(tmp_path):
+    run = runs.open_run("a", tmp_path)
+    run.path("images.csv").write_text("x")
+    run.path("labels.txt").write_text("y")
+    run.start("02_build_model", NAMESPACE)
+    run.path("model_untrained.keras").write_text("z")
+    run.finish("02_build_model")
+    parameters = {"seed": 3, "data": ""}
+    assert run.is_finished("02_build_model", parameters)
+    run.path("labels.txt").write_text("changed")
+    assert not run.is_finished("02_build_model", parameters)
+    run.path("labels.txt").write_text("y")
+    assert run.is_finished("02_build_model", parameters)
+    run.path("model_untrained.keras").unlink()
+    assert not run.is_finished("02_build_model", parameters)
