@@ -1,0 +1,645 @@
+"""Draw the built-in sample set: small "face skin" pictures in 11 classes, so that all runs offline.
+
+Every picture is a little scene. A patch of skin has a colour (``albedo``), a surface that light
+falls on (``relief``) and shiny spots (``gloss``). A class adds its signs to the three; all classes
+share the same distractors (moles, freckles, hair, an eye, a mouth). ``_photograph`` then makes a
+picture of the scene: light from one side, shadows, a colour cast, blur and noise.
+
+How photos are split follows from the bytes of their files, so every computer must draw the same
+bytes. All is therefore computed in float64 and rounded once, at the end; and masks have soft edges,
+so that a last digit that another processor rounds otherwise does not show.
+
+Lengths are in units of the picture's shorter side, the origin is in the middle, y points down.
+"""
+
+from dataclasses import dataclass
+import difflib
+import functools
+import io
+import math
+from pathlib import Path
+import re
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+NOTICE = "Trained on drawn pictures, not on photos: its answers on photos of skin are meaningless."
+MARKER = "SAMPLE.txt"
+TITLE = "Sample set drawn by dermaface"
+
+# Skin from light to dark, RGB 0..255; a picture's own tone lies between two neighbours.
+TONES = np.array(
+    [(246, 222, 205), (238, 203, 178), (224, 181, 148), (202, 153, 118)]
+    + [(172, 122, 90), (136, 92, 66), (104, 69, 51), (78, 53, 43)]
+)
+IRIS_COLOURS = np.array([(60, 38, 26), (96, 62, 34), (84, 98, 66), (80, 112, 140)]) / 255
+WHITE = np.array([0.97, 0.94, 0.90])
+DARK = np.array([0.10, 0.07, 0.06])
+
+
+@dataclass
+class Skin:
+    """A scene in the making; its arrays are ``(height, width)``, the albedo ``(3, height, width)``.
+
+    Attributes:
+        x: Across, in units of the shorter side, 0 in the middle.
+        y: Down, likewise.
+        side: The shorter side in pixels.
+        tone: The skin's own colour, RGB 0..1.
+        albedo: The surface's colour before light falls on it, RGB 0..1.
+        relief: The surface's height in pixels.
+        gloss: Light that the surface mirrors, 0..1.
+        light: Unit vector ``(x, y)`` towards the light.
+        severity: 0 for the mildest signs of a class, 1 for the strongest.
+        eye: An eye's ``(x, y, half width, rotation)``, or None.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    side: int
+    tone: np.ndarray
+    albedo: np.ndarray
+    relief: np.ndarray
+    gloss: np.ndarray
+    light: tuple[float, float]
+    severity: float
+    eye: tuple[float, float, float, float] | None = None
+
+
+# --- How to draw: fields, masks, spots, lines -----------------------------------------------------
+
+
+def _ramp(values, low, high):
+    """Go smoothly from 0 at ``low`` to 1 at ``high``; falls where ``low > high``."""
+    t = np.clip((values - low) / (high - low), 0.0, 1.0)
+    return t * t * (3.0 - 2.0 * t)
+
+
+def _band(values, width):
+    """Return 1 where ``values`` is 0, falling smoothly to 0 at ``width`` on either side."""
+    return _ramp(np.abs(values), width, 0.0)
+
+
+@functools.cache
+def _spline(size, cells):
+    """Return the ``(size, cells + 3)`` matrix that lays a smooth curve through random values."""
+    position = (np.arange(size) + 0.5) * (cells / size)
+    first = position.astype(int)
+    t = position - first
+    matrix = np.zeros((size, cells + 3))
+    taps = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3)
+    for k, tap in enumerate(taps):
+        matrix[np.arange(size), first + k] = tap / 6
+    return matrix
+
+
+def _noise(rng, shape, *cells):
+    """Return a smooth random field, mean 0 and deviation near 1.
+
+    Each of ``cells`` is how many bumps fit across, once an octave; each counts half the one before.
+    """
+    field, weight, power = np.zeros(shape), 1.0, 0.0
+    for n in cells:
+        values = rng.uniform(-3.6, 3.6, (n + 3, n + 3))
+        field += weight * (_spline(shape[0], n) @ values @ _spline(shape[1], n).T)
+        power += weight * weight
+        weight /= 2
+    return field / math.sqrt(power)
+
+
+def _tint(skin, mask, colour, where=np.s_[:, :]):
+    """Blend ``colour`` over the window ``where`` of the skin, as far as ``mask`` (0..1) says."""
+    part = skin.albedo[:, where[0], where[1]]
+    part += (colour[:, None, None] - part) * mask
+
+
+def _red(skin, depth=1.0):
+    """Return the skin's tone when inflamed: less green and blue, which shows on dark skin too."""
+    kept, added = np.array([0.04, 0.40, 0.38]), np.array([0.08, 0.0, 0.01])
+    return skin.tone * (1 - depth * kept) + depth * added
+
+
+def _turn(x, y, angle):
+    """Return the coordinates along and across a direction."""
+    c, s = math.cos(angle), math.sin(angle)
+    return c * x + s * y, c * y - s * x
+
+
+def _spot(skin, x, y, radius, reach=1.3, stretch=1.0, angle=0.0):
+    """Return the window around a spot and, in it, the distance from its centre in radii.
+
+    The window ends ``reach`` radii away; the spot is ``stretch`` times as long along ``angle``.
+    """
+    rows, columns = skin.x.shape
+    far = radius * reach * stretch
+    top, bottom = (int((y + sign * far) * skin.side + rows / 2) + sign for sign in (-1, 1))
+    left, right = (int((x + sign * far) * skin.side + columns / 2) + sign for sign in (-1, 1))
+    where = np.s_[max(top, 0) : max(bottom + 1, 0), max(left, 0) : max(right + 1, 0)]
+    u, v = _turn(skin.x[where] - x, skin.y[where] - y, angle)
+    return where, np.sqrt((u / stretch) ** 2 + v**2) / radius
+
+
+def _patch(rng, skin, x, y, radius, soft, rough):
+    """Return the mask of a patch; ``soft`` is how wide its border is, ``rough`` how uneven."""
+    u, v = _turn(skin.x - x, skin.y - y, rng.uniform(0, math.pi))
+    d = np.sqrt((u / rng.uniform(1.0, 1.5)) ** 2 + v**2) / radius
+    return _ramp(d + rough * _noise(rng, d.shape, 5, 10, 20), 1 + soft, 1 - soft)
+
+
+def _scatter(rng, count, sizes, area, gap):
+    """Place up to ``count`` discs in an ellipse, ``gap`` times the sum of their radii apart.
+
+    ``sizes`` is the range of radii, ``area`` the ellipse ``(x, y, half width, half height)``.
+    Returns a list of ``(x, y, radius)``.
+    """
+    discs = []
+    for _ in range(6 * count):
+        angle, away = rng.uniform(0, 2 * math.pi), math.sqrt(rng.uniform())
+        radius = rng.uniform(*sizes)
+        x = area[0] + area[2] * away * math.cos(angle)
+        y = area[1] + area[3] * away * math.sin(angle)
+        if all(math.hypot(x - a, y - b) > gap * (radius + r) for a, b, r in discs):
+            discs.append((x, y, radius))
+            if len(discs) == count:
+                break
+    return discs
+
+
+def _walk(rng, x, y, angle, step, count, width, bend):
+    """Return a wandering line that gets thinner, a list of ``(x, y, width)``."""
+    line, turn = [], 0.0
+    for k in range(count + 1):
+        line.append((x, y, width * (1 - 0.6 * k / count)))
+        turn = 0.6 * turn + rng.normal(0, bend)
+        angle += turn
+        x, y = x + step * math.cos(angle), y + step * math.sin(angle)
+    return line
+
+
+def _strokes(skin, lines):
+    """Return the mask of lines made by ``_walk``, drawn at three times the size for soft edges."""
+    rows, columns = skin.x.shape
+    sheet = Image.new("L", (3 * columns, 3 * rows))
+    pen = ImageDraw.Draw(sheet)
+    for line in lines:
+        points = [
+            (round(3 * (x * skin.side + columns / 2)), round(3 * (y * skin.side + rows / 2)))
+            for x, y, _ in line
+        ]
+        for k, (_, _, width) in enumerate(line[1:]):
+            pen.line(points[k : k + 2], fill=255, width=max(1, round(3 * width * skin.side)))
+    return np.asarray(sheet.reduce(3), dtype=np.float64) / 255
+
+
+# --- What may be on any skin ----------------------------------------------------------------------
+
+
+def _bare_skin(rng):
+    """Return a new scene: skin of some tone, unevenly coloured, with pores and fine texture."""
+    rows, columns = (int(n) for n in rng.integers(144, 185, 2))
+    side, shape = min(rows, columns), (rows, columns)
+    place = rng.uniform(0, len(TONES) - 1)
+    tone = np.array([np.interp(place, range(len(TONES)), TONES[:, k]) for k in range(3)]) / 255
+    mottle = 1 + rng.uniform(0.0, 0.035) * _noise(rng, shape, 3, 6, 12)
+    flush = mottle - 0.025 * _noise(rng, shape, 2, 4)
+    relief = rng.uniform(0.08, 0.3) * _noise(rng, shape, int(rng.integers(34, 60)), 90)
+    pores = rng.integers(1, [rows - 1, columns - 1], (int(rng.integers(80, 400)), 2))
+    for k in (-1, 0, 1):
+        relief[pores[:, 0] + k, pores[:, 1]] -= 0.2
+    angle = rng.normal(-math.pi / 2, 0.9)
+    return Skin(
+        x=np.broadcast_to((np.arange(columns) + 0.5 - columns / 2) / side, shape),
+        y=np.broadcast_to(((np.arange(rows) + 0.5 - rows / 2) / side)[:, None], shape),
+        side=side,
+        tone=tone,
+        albedo=tone[:, None, None] * np.stack([mottle, flush, flush]),
+        relief=relief,
+        gloss=np.zeros(shape),
+        light=(math.cos(angle), math.sin(angle)),
+        severity=rng.beta(2.6, 1.5),
+    )
+
+
+def _eye_frame(skin):
+    """Return coordinates along and across the eye, and the height of its upper and lower lid."""
+    x, y, half, angle = skin.eye
+    u, v = _turn(skin.x - x, skin.y - y, angle)
+    arch = 1 - (u / half) ** 2
+    return u, v, -0.38 * half * arch, 0.26 * half * arch
+
+
+def _draw_eye(skin, rng):
+    """Draw an open eye with lashes, lid crease and brow."""
+    half = skin.eye[2]
+    u, v, upper, lower = _eye_frame(skin)
+    opening = _ramp(v - upper, -0.012, 0.012) * _ramp(lower - v, -0.012, 0.012)
+    _tint(skin, opening, WHITE * rng.uniform(0.75, 0.92) * (0.8 + 0.2 * skin.tone[0]))
+    middle = half * rng.uniform(-0.2, 0.2)
+    ball = np.sqrt((u - middle) ** 2 + (v + 0.1 * half) ** 2) / half
+    iris = IRIS_COLOURS[rng.integers(4 if skin.tone[0] > 0.75 else 2)]
+    _tint(skin, opening * _ramp(ball, 0.35, 0.31), iris)
+    _tint(skin, opening * _ramp(ball, 0.17, 0.13), DARK)
+    glint = np.sqrt((u - middle - 0.08 * half) ** 2 + (v + 0.2 * half) ** 2) / half
+    skin.gloss += 0.7 * opening * _ramp(glint, 0.09, 0.04)
+    inside = _ramp(np.abs(u) / half, 1.06, 0.96)
+    lashes = _band(v - upper, 0.08 * half) + 0.4 * _band(v - lower, 0.04 * half)
+    _tint(skin, 0.85 * np.minimum(lashes, 1) * inside, DARK)
+    _tint(skin, 0.4 * inside * _band(v - 1.3 * upper + 0.14 * half, 0.06 * half), 0.5 * skin.tone)
+    brow = _band(v + 0.82 * half - 0.2 * half * (u / half) ** 2, 0.17 * half)
+    brow *= _ramp(np.abs(u), 1.2 * half, 0.7 * half) * (0.8 + 0.3 * _noise(rng, v.shape, 50))
+    _tint(skin, np.clip(brow, 0, 1) * rng.uniform(0.4, 0.9), 0.7 * DARK + 0.15 * skin.tone)
+
+
+def _draw_mouth(skin, rng):
+    """Draw a part of the lips at the lower edge of the picture."""
+    x, y = rng.uniform(-0.35, 0.35), rng.uniform(0.36, 0.46)
+    u, v = _turn(skin.x - x, skin.y - y, rng.normal(0, 0.12))
+    arch = 1 - (u / 0.5) ** 2
+    upper, lower = -0.13 * arch * (1 - 0.3 * _band(u, 0.1)), 0.17 * arch
+    lips = _ramp(v - upper, -0.012, 0.012) * _ramp(lower - v, -0.012, 0.012)
+    _tint(skin, lips * rng.uniform(0.5, 0.85), _red(skin, 1.1) * rng.uniform(0.8, 0.95))
+    _tint(skin, 0.8 * lips * _band(v, 0.02), 0.35 * _red(skin))
+    skin.relief += 3.0 * lips * (1 - np.abs(v) / 0.3)
+
+
+def _draw_mole(skin, rng):
+    """Draw a mole: a dark, sharp, slightly raised spot."""
+    x, y, radius = rng.uniform(-0.45, 0.45), rng.uniform(-0.45, 0.45), rng.uniform(0.012, 0.03)
+    where, d = _spot(skin, x, y, radius, stretch=rng.uniform(1, 1.3), angle=rng.uniform(0, 3))
+    _tint(skin, _ramp(d, 1.2, 0.7) * rng.uniform(0.6, 0.95), 0.35 * skin.tone, where)
+    skin.relief[where] += skin.side * radius * 0.3 * _ramp(d, 1.2, 0.2)
+
+
+def _draw_freckles(skin, rng):
+    """Draw freckles: many tiny flat spots, a little darker than the skin."""
+    area, depth = (*rng.uniform(-0.3, 0.3, 2), 0.5, 0.4), rng.uniform(0.2, 0.5)
+    for x, y, radius in _scatter(rng, int(rng.integers(15, 45)), (0.006, 0.014), area, 1.0):
+        where, d = _spot(skin, x, y, radius)
+        _tint(skin, _ramp(d, 1.3, 0.5) * depth, skin.tone * np.array([0.72, 0.6, 0.5]), where)
+
+
+def _draw_hair(skin, rng):
+    """Draw a few strands of hair across the picture."""
+    angle, lines = rng.uniform(0, 2 * math.pi), []
+    for _ in range(int(rng.integers(1, 5))):
+        turn = angle + rng.normal(0, 0.2)
+        x = -0.7 * math.cos(turn) + rng.uniform(-0.4, 0.4)
+        y = -0.7 * math.sin(turn) + rng.uniform(-0.4, 0.4)
+        lines.append(_walk(rng, x, y, turn, 0.08, 18, rng.uniform(0.006, 0.012), 0.04))
+    colour = DARK + rng.uniform(0, 0.35) * np.array([1.0, 0.75, 0.5])
+    _tint(skin, _strokes(skin, lines) * rng.uniform(0.5, 0.9), colour)
+
+
+def _draw_cloud(skin, rng):
+    """Redden, darken or lighten a part of the skin, faintly and without an edge."""
+    colour = (_red(skin), 0.7 * skin.tone, 0.8 * skin.tone + 0.2 * WHITE)[rng.integers(3)]
+    mask = _patch(rng, skin, *rng.uniform(-0.5, 0.5, 2), rng.uniform(0.3, 0.6), 0.8, 0.1)
+    _tint(skin, mask * rng.uniform(0.15, 0.45), colour)
+
+
+def _draw_bump(skin, rng, x, y, radius, strength, head):
+    """Draw an inflamed bump; ``head`` 0..1 is how clearly pus shows."""
+    where, d = _spot(skin, x, y, radius, 2.3, rng.uniform(1, 1.25), rng.uniform(0, 3))
+    inflamed = 0.45 * _ramp(d, 2.3, 0.5) + 0.5 * _ramp(d, 1.2, 0.6)
+    _tint(skin, strength * inflamed, _red(skin, 1.15), where)
+    _tint(skin, head * _ramp(d, 0.66, 0.36), WHITE * np.array([1, 0.96, 0.78]) * _glow(skin), where)
+    skin.relief[where] += skin.side * radius * 0.5 * _ramp(d, 1.3, 0.0)
+
+
+def _glow(skin):
+    """Return how bright white things look beside the skin, 0..1: the exposure follows the skin."""
+    return 0.45 + 0.55 * skin.tone[0]
+
+
+def _distract(skin, rng):
+    """Draw what may be on any skin."""
+    for draw_one, chance in (
+        (_draw_mole, 0.3),
+        (_draw_freckles, 0.18),
+        (_draw_cloud, 0.45),
+        (_draw_cloud, 0.15),
+    ):
+        if rng.uniform() < chance:
+            draw_one(skin, rng)
+    if rng.uniform() < 0.12:
+        # One pimple is not acne yet.
+        x, y = rng.uniform(-0.42, 0.42, 2)
+        _draw_bump(skin, rng, x, y, rng.uniform(0.02, 0.035), 0.6, rng.uniform(0, 0.6))
+
+
+# --- The signs of each class ----------------------------------------------------------------------
+
+
+def _acne(skin, rng):
+    """Scatter inflamed bumps, some with a whitish head."""
+    count, pus = int(rng.integers(5, 9) + 11 * skin.severity), rng.uniform(0.3, 0.8)
+    area = (*rng.uniform(-0.15, 0.15, 2), 0.5, 0.5)
+    for x, y, radius in _scatter(rng, count, (0.022, 0.056), area, 1.2):
+        head = rng.uniform(0.6, 0.95) if rng.uniform() < pus else 0.0
+        _draw_bump(skin, rng, x, y, radius, 0.5 + 0.45 * skin.severity, head)
+
+
+def _actinic_keratosis(skin, rng):
+    """Lay rough pinkish brown patches under flaky whitish scales."""
+    shape, count = skin.x.shape, int(rng.integers(1, 4))
+    size = rng.uniform(0.28, 0.38) / math.sqrt(count)
+    mask = np.zeros(shape)
+    for x, y, radius in _scatter(rng, count, (0.8 * size, 1.2 * size), (0, 0, 0.3, 0.3), 1.1):
+        mask = np.maximum(mask, _patch(rng, skin, x, y, radius, 0.25, 0.2))
+    _tint(skin, mask * (0.5 + 0.35 * skin.severity), _red(skin, 0.6) * np.array([0.86, 0.80, 0.72]))
+    grain = _noise(rng, shape, int(rng.integers(22, 34)), 64)
+    flakes = _ramp(grain, -0.1, 1.3) * _ramp(mask, 0.3, 0.9)
+    crust = WHITE * np.array([1.0, 0.94, 0.80]) * _glow(skin)
+    _tint(skin, flakes * (0.45 + 0.4 * skin.severity), crust)
+    skin.relief += mask * (0.8 + 1.0 * flakes + 0.5 * grain)
+
+
+def _dark_circles(skin, rng):
+    """Shade the half-moon below the eye brown or purplish, with a bag's edge."""
+    half = skin.eye[2]
+    u, v, _, lower = _eye_frame(skin)
+    depth = half * rng.uniform(0.6, 0.95) * np.sqrt(np.clip(1.25 - (u / half) ** 2, 0, None))
+    below = v - np.maximum(lower, -0.02)
+    ring = _ramp(below, -0.02, 0.03) * _ramp(below, depth + 0.03, 0.45 * depth)
+    ring *= _ramp(np.abs(u), 1.15 * half, 0.9 * half)
+    ring *= np.clip(1 + 0.12 * _noise(rng, u.shape, 8), 0, 1)
+    shade = skin.tone * np.array([(0.55, 0.43, 0.52), (0.56, 0.46, 0.40)])[rng.integers(2)]
+    _tint(skin, ring * (0.45 + 0.45 * skin.severity), shade)
+    bag = _band(below - 0.8 * depth, 0.05) * _ramp(np.abs(u), 1.1 * half, 0.5 * half)
+    skin.relief -= bag * rng.uniform(0.5, 2.0)
+
+
+def _herpes(skin, rng):
+    """Crowd glistening little blisters on a red base."""
+    x, y, spread = rng.uniform(-0.22, 0.22), rng.uniform(-0.25, 0.15), rng.uniform(0.14, 0.22)
+    base = _patch(rng, skin, x, y, 1.25 * spread, 0.35, 0.2)
+    _tint(skin, base * (0.6 + 0.35 * skin.severity), _red(skin, 1.2))
+    skin.relief += 2.0 * base
+    count = int(rng.integers(7, 10) + 9 * skin.severity)
+    fluid = 0.7 * WHITE * np.array([1.0, 0.94, 0.80]) * _glow(skin) + 0.3 * _red(skin)
+    for a, b, radius in _scatter(rng, count, (0.028, 0.052), (x, y, spread, 0.85 * spread), 0.85):
+        where, d = _spot(skin, a, b, radius)
+        _tint(skin, _ramp(d, 1.3, 0.95) * 0.5, 0.75 * _red(skin, 1.3), where)
+        _tint(skin, _ramp(d, 1.0, 0.6) * (0.45 + 0.35 * skin.severity), fluid, where)
+        skin.relief[where] += skin.side * radius * 0.5 * _ramp(d, 1.1, 0.15)
+        a, b = a + 0.4 * radius * skin.light[0], b + 0.4 * radius * skin.light[1]
+        where, d = _spot(skin, a, b, 0.34 * radius)
+        skin.gloss[where] += _ramp(d, 1.2, 0.3) * rng.uniform(0.35, 0.6)
+
+
+def _melasma(skin, rng):
+    """Darken both sides alike, in large blotches with soft, irregular borders."""
+    turn, (x, y) = rng.normal(0, 0.15), rng.uniform(-0.1, 0.1, 2)
+    u, v = _turn(skin.x - x, skin.y - y, turn)
+    away, wide, tall = rng.uniform(0.26, 0.34), rng.uniform(0.18, 0.26), rng.uniform(0.22, 0.36)
+    border = 0.28 * _noise(rng, u.shape, 5, 10, 20)
+    v = v + rng.uniform(-0.3, 0.5) * (np.abs(u) - away)
+    d = np.sqrt(((np.abs(u) - away) / wide) ** 2 + (v / tall) ** 2)
+    if rng.uniform() < 0.5:  # the forehead or the upper lip as well
+        d = np.minimum(d, np.sqrt((u / 0.34) ** 2 + ((v + rng.choice([-0.42, 0.42])) / 0.12) ** 2))
+    mask = _ramp(d + border, 1.45, 0.65)
+    mask *= np.clip(0.85 + 0.16 * _noise(rng, u.shape, 24, 48), 0, 1)
+    _tint(skin, mask * (0.45 + 0.45 * skin.severity), skin.tone * np.array([0.62, 0.50, 0.42]))
+
+
+def _milia(skin, rng):
+    """Strew tiny firm white pearls, often below an eye."""
+    count, wide = int(rng.integers(7, 11) + 12 * skin.severity), rng.uniform(0.28, 0.48)
+    area = (*rng.uniform(-0.15, 0.15, 2), wide, wide)
+    if skin.eye:
+        area = (skin.eye[0], skin.eye[1] + 0.85 * skin.eye[2], 0.4, 0.22)
+    pearl = WHITE * (0.5 + 0.5 * skin.tone)
+    for x, y, radius in _scatter(rng, count, (0.022, 0.042), area, 1.2):
+        where, d = _spot(skin, x, y, radius, 1.5)
+        _tint(skin, _ramp(d, 1.5, 1.0) * 0.25, 0.7 * skin.tone, where)
+        _tint(skin, _ramp(d, 1.05, 0.7) * (0.65 + 0.3 * skin.severity), pearl, where)
+        skin.relief[where] += skin.side * radius * 0.7 * _ramp(d, 1.15, 0.0)
+
+
+def _normal_skin(skin, rng):
+    """Draw more of what may be on any skin, and nothing else."""
+    _distract(skin, rng)
+
+
+def _rosacea(skin, rng):
+    """Redden a wide area and thread branching vessels through it."""
+    x, y = rng.uniform(-0.2, 0.2, 2)
+    flush = _patch(rng, skin, x, y, rng.uniform(0.36, 0.52), 0.6, 0.15)
+    _tint(skin, flush * (0.35 + 0.4 * skin.severity), _red(skin, 1.1))
+    lines = []
+    for _ in range(int(rng.integers(7, 11) + 8 * skin.severity)):
+        a, b = x + rng.normal(0, 0.22), y + rng.normal(0, 0.22)
+        angle = rng.uniform(0, 2 * math.pi)
+        stem = _walk(rng, a, b, angle, 0.035, 9, rng.uniform(0.010, 0.016), 0.25)
+        lines.append(stem)
+        for a, b, width in (stem[3], stem[6]):
+            turn = angle + rng.choice([-0.9, 0.9])
+            lines.append(_walk(rng, a, b, turn, 0.028, 6, 0.75 * width, 0.25))
+    _tint(skin, _strokes(skin, lines) * (0.5 + 0.35 * skin.severity), 0.72 * _red(skin, 1.5))
+
+
+def _tinea_versicolor(skin, rng):
+    """Strew many scaly spots, paler or darker than the skin, that partly merge."""
+    shape, count = skin.x.shape, int(rng.integers(14, 22) + 16 * skin.severity)
+    area = (*rng.uniform(-0.15, 0.15, 2), 0.6, 0.6)
+    nearest = np.full(shape, 9.0)
+    for x, y, radius in _scatter(rng, count, (0.042, 0.095), area, 0.72):
+        where, d = _spot(skin, x, y, radius, 1.8, rng.uniform(1, 1.3), rng.uniform(0, 3))
+        nearest[where] = np.minimum(nearest[where], d)
+    mask = _ramp(nearest + 0.12 * _noise(rng, shape, 16, 32), 1.15, 0.8)
+    paler = rng.uniform() < (0.7 if skin.tone[0] < 0.7 else 0.3)
+    colour = 0.6 * skin.tone + 0.4 * WHITE if paler else skin.tone * np.array([0.70, 0.58, 0.50])
+    _tint(skin, mask * (0.5 + 0.45 * skin.severity), colour)
+    scale = _ramp(_noise(rng, shape, 44, 80), 0.4, 1.4) * mask
+    _tint(skin, 0.4 * scale, WHITE * _glow(skin))
+    skin.relief += 0.9 * scale + 0.6 * mask
+
+
+def _vitiligo(skin, rng):
+    """Bleach a few large patches with sharp, scalloped borders."""
+    count = int(rng.integers(1, 4))
+    size = rng.uniform(0.26, 0.36) / math.sqrt(count)
+    nearest = np.full(skin.x.shape, 9.0)
+    for x, y, radius in _scatter(rng, count, (0.7 * size, 1.2 * size), (0, 0, 0.34, 0.34), 1.1):
+        for k in range(9):  # lobes around the middle give the border its scallops
+            angle, away = 0.7 * k + rng.uniform(-0.3, 0.3), radius * rng.uniform(0.2, 0.8)
+            a, b = x + away * math.cos(angle), y + away * math.sin(angle)
+            stretch, turn = rng.uniform(1, 1.5), rng.uniform(0, 3)
+            where, d = _spot(skin, a, b, radius * rng.uniform(0.35, 0.65), 1.5, stretch, turn)
+            nearest[where] = np.minimum(nearest[where], d)
+    nearest += 0.09 * _noise(rng, nearest.shape, 12, 24, 48)
+    mask = _ramp(nearest, 1.06, 0.94)
+    _tint(skin, 0.45 * _band(nearest - 1.15, 0.2) * (1 - mask), 0.65 * skin.tone)
+    pale = 0.2 * skin.tone + 0.8 * np.array([0.98, 0.91, 0.87])
+    _tint(skin, mask * (0.6 + 0.4 * skin.severity), pale)
+
+
+def _wrinkles(skin, rng):
+    """Fold the skin into several creases that run nearly side by side."""
+    u, v = _turn(skin.x, skin.y, rng.normal(0, 0.5))
+    count = int(rng.integers(4, 6) + 4 * skin.severity)
+    gap = rng.uniform(0.75, 1.0) / count
+    bend, middle = rng.uniform(-0.35, 0.35), rng.uniform(-0.2, 0.2)
+    v = v - bend * (u - middle) ** 2 - 0.012 * _noise(rng, u.shape, 5, 10)
+    for k in range(count):
+        at = (k - (count - 1) / 2) * gap + rng.normal(0, 0.12 * gap)
+        reach, width = rng.uniform(0.4, 0.75), rng.uniform(0.018, 0.034)
+        crease = _band(v - at - rng.normal(0, 0.05) * u, width)
+        crease *= _ramp(np.abs(u - rng.uniform(-0.15, 0.15)), reach, 0.6 * reach)
+        skin.relief -= skin.side * width * crease * (0.5 + 0.6 * skin.severity)
+        _tint(skin, 0.4 * crease * crease, 0.45 * skin.tone)
+
+
+SIGNS = {
+    "acne": _acne,
+    "actinic_keratosis": _actinic_keratosis,
+    "dark_circles": _dark_circles,
+    "herpes": _herpes,
+    "melasma": _melasma,
+    "milia": _milia,
+    "normal_skin": _normal_skin,
+    "rosacea": _rosacea,
+    "tinea_versicolor": _tinea_versicolor,
+    "vitiligo": _vitiligo,
+    "wrinkles": _wrinkles,
+}
+CLASS_NAMES = tuple(SIGNS)
+# Where an eye or a mouth belongs to the signs, other classes have one often enough to mislead.
+EYE_CHANCE = {"dark_circles": 1.0, "normal_skin": 0.3, "milia": 0.35, "wrinkles": 0.3}
+MOUTH_CHANCE = {"herpes": 0.5}
+
+
+# --- From the scene to the picture ----------------------------------------------------------------
+
+
+def _blur(image, sigma):
+    """Blur ``(3, height, width)`` with five taps each way, enough for ``sigma`` up to 1.1."""
+    near, far = (math.exp(-((k / sigma) ** 2) / 2) for k in (1, 2))
+    middle = 1 / (1 + 2 * near + 2 * far)
+    near, far = near * middle, far * middle
+    p = np.pad(image, ((0, 0), (2, 2), (0, 0)), mode="edge")
+    p = middle * image + near * (p[:, 1:-3] + p[:, 3:-1]) + far * (p[:, :-4] + p[:, 4:])
+    image = p
+    p = np.pad(image, ((0, 0), (0, 0), (2, 2)), mode="edge")
+    return middle * image + near * (p[..., 1:-3] + p[..., 3:-1]) + far * (p[..., :-4] + p[..., 4:])
+
+
+def _photograph(skin, rng):
+    """Return the scene as pixels ``(height, width, 3)``, uint8: light, colour cast, blur, noise."""
+    down, right = np.gradient(skin.relief)
+    facing = -(right * skin.light[0] + down * skin.light[1])
+    fall = skin.x * skin.light[0] + skin.y * skin.light[1]
+    light = 1 + np.clip(rng.uniform(0.22, 0.36) * facing, -0.55, 0.45)
+    light *= rng.uniform(0.78, 1.06) * (1 + rng.uniform(0, 0.45) * fall)
+    image = skin.albedo * light
+    image += skin.gloss
+    warm = rng.normal(0, 0.04)
+    image *= rng.normal([1 + warm, 1, 1 - warm], 0.012)[:, None, None]
+    image = _blur(image, rng.uniform(0.35, 1.1))
+    image += rng.normal(0, rng.uniform(0.004, 0.018), skin.x.shape)
+    pixels = np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8)
+    return np.ascontiguousarray(pixels.transpose(1, 2, 0))
+
+
+def draw(class_name, rng):
+    """Draw one picture.
+
+    Args:
+        class_name: One of ``CLASS_NAMES``.
+        rng: A ``numpy.random.Generator``; its state decides the picture.
+
+    Returns:
+        An RGB ``PIL.Image.Image`` of 144 to 184 pixels a side.
+
+    Raises:
+        ValueError: The class is unknown.
+    """
+    if class_name not in SIGNS:
+        near = difflib.get_close_matches(str(class_name), CLASS_NAMES, n=1, cutoff=0)[0]
+        raise ValueError(
+            f"The sample set has no class {class_name!r}; the nearest is {near!r}. "
+            f"It has: {', '.join(CLASS_NAMES)}."
+        )
+    skin = _bare_skin(rng)
+    if rng.uniform() < EYE_CHANCE.get(class_name, 0.08):
+        x, y = rng.uniform(-0.15, 0.15), rng.uniform(-0.18, 0.04)
+        skin.eye = (x, y, rng.uniform(0.25, 0.36), rng.normal(0, 0.12))
+    _distract(skin, rng)
+    SIGNS[class_name](skin, rng)
+    if skin.eye:
+        _draw_eye(skin, rng)
+    elif rng.uniform() < MOUTH_CHANCE.get(class_name, 0.12):
+        _draw_mouth(skin, rng)
+    if rng.uniform() < 0.25:
+        _draw_hair(skin, rng)
+    return Image.fromarray(_photograph(skin, rng))
+
+
+# --- The folder -----------------------------------------------------------------------------------
+
+
+def is_sample(folder):
+    """Tell whether ``folder`` is a sample set: whether ``write_sample``'s marker file is there."""
+    return (Path(folder) / MARKER).is_file()
+
+
+def _earlier_pictures(folder):
+    """Return the pictures of an earlier sample set; raise ValueError if there is anything else."""
+    marker = folder / MARKER
+    ours = marker.is_file() and marker.read_bytes().startswith(TITLE.encode())
+    pictures = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if re.search(r"(^|/)\.", name):
+            continue  # hidden files (.DS_Store and the like) stay where they are
+        if ours and path.is_file() and re.fullmatch(r"(\w+)/\1_\d{4}\.jpg", name):
+            pictures.append(path)
+        elif path.is_symlink() or not (ours and (name == MARKER or name in CLASS_NAMES)):
+            raise ValueError(
+                f"{folder} holds something that is not part of a sample set ({name}), and a sample "
+                "set never mixes with other files. Name a folder that is empty or not there yet."
+            )
+    return pictures
+
+
+def write_sample(folder, images_per_class=40, seed=0):
+    """Write the sample set as a folder of class folders, ``CLASS/CLASS_0000.jpg`` and so on.
+
+    Picture k of a class hangs on ``seed``, class and k alone: a larger set holds the smaller one.
+    An earlier sample set in ``folder`` is replaced.
+
+    Args:
+        folder: Where to write; made if it is not there.
+        images_per_class: 1..10000.
+        seed: 0 or more.
+
+    Returns:
+        The folder as a ``Path``.
+
+    Raises:
+        ValueError: A number is out of range, or ``folder`` holds anything but a sample set.
+    """
+    folder = Path(folder)
+    if not 1 <= images_per_class <= 10000 or seed < 0:
+        raise ValueError(
+            "The sample set takes 1 to 10000 images_per_class and a seed of 0 or more, not "
+            f"{images_per_class} and {seed}."
+        )
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file; the sample set needs a folder.")
+    stale = set(_earlier_pictures(folder))
+    folder.mkdir(parents=True, exist_ok=True)
+    # The marker comes first, so that a set whose writing was cut short can be written again.
+    (folder / MARKER).write_text(f"{TITLE}.\n{NOTICE}\n", encoding="utf-8")
+    for index, name in enumerate(CLASS_NAMES):
+        (folder / name).mkdir(exist_ok=True)
+        for k in range(images_per_class):
+            picture = io.BytesIO()
+            image = draw(name, np.random.default_rng([seed, index, k]))
+            image.save(picture, format="JPEG", quality=90)
+            path = folder / name / f"{name}_{k:04d}.jpg"
+            path.write_bytes(picture.getvalue())
+            stale.discard(path)
+    for path in stale:
+        path.unlink()
+    return folder
