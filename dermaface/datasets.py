@@ -1,0 +1,155 @@
+"""Photos to `tf.data` batches, and their augmentation."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from dermaface import runtime
+from dermaface.quiet_tensorflow import keras, tf
+import numpy as np
+import pandas as pd
+
+
+def make_dataset(
+    images: pd.DataFrame,
+    root: Path,
+    class_names: list[str],
+    image_size: int,
+    batch_size: int = 32,
+    shuffle: bool = False,
+    augment: Callable | None = None,
+    seed: int = 0,
+) -> tf.data.Dataset:
+    """Return batches of (pixels, one-hot labels), read from disk in parallel and ahead of use.
+
+    Args:
+        images: rows with `path` (relative to `root`) and `label`, as in `images.csv`.
+        root: the data root.
+        class_names: the classes in index order.
+        image_size: side of the square in pixels.
+        batch_size: images a batch; the last batch may be smaller.
+        shuffle: whether every epoch sees the images in a new order.
+        augment: as from `make_augmentation`, applied to every batch.
+        seed: of the order and the augmentation.
+
+    Returns:
+        A dataset of float32 (batch, image_size, image_size, 3), whole grey levels 0..255 unless
+        augmented, and float32 (batch, num_classes).
+    """
+    paths = [str(root / path) for path in images["path"]]
+    indices = [class_names.index(label) for label in images["label"]]
+    dataset = tf.data.Dataset.from_tensor_slices((paths, indices))
+    if shuffle:
+        dataset = dataset.shuffle(len(paths), seed=seed, reshuffle_each_iteration=True)
+    dataset = dataset.map(
+        lambda path, index: (read_image(path, image_size), tf.one_hot(index, len(class_names))),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    dataset = dataset.batch(batch_size)
+    if augment is not None:
+        seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
+        dataset = tf.data.Dataset.zip(dataset, seeds).map(
+            lambda batch, batch_seed: (augment(batch[0], batch_seed), batch[1]),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def read_image(path: tf.Tensor, image_size: int) -> tf.Tensor:
+    """Read a photo by the pixel rule of `runtime.load_image`, inside a `tf.data` map.
+
+    Args:
+        path: scalar string tensor.
+        image_size: side of the square in pixels.
+
+    Returns:
+        float32 (image_size, image_size, 3), whole grey levels 0..255.
+    """
+    pixels = tf.numpy_function(
+        lambda name: runtime.decode_image(name.decode(), at_least=2 * image_size),
+        [path],
+        tf.uint8,
+        stateful=False,
+    )
+    pixels.set_shape((None, None, 3))
+    return tf.round(tf.image.resize(pixels, (image_size, image_size)))
+
+
+def make_augmentation(
+    horizontal_flip: bool = True,
+    rotation: float = 0.1,
+    translation: float = 0.1,
+    zoom: float = 0.1,
+    contrast: float = 0.2,
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Return a function that changes a batch of images at random, each in its own way.
+
+    Flip, rotation, translation and zoom are one warp, so an image is resampled once; what comes in
+    from outside is its mirror image. Contrast scales the distance from the image's mean grey level.
+
+    Args:
+        horizontal_flip: whether half of the images are mirrored.
+        rotation: largest turn to either side, as a fraction of a full turn.
+        translation: largest shift in either direction, as a fraction of the side.
+        zoom: largest change of scale to either side, as a fraction.
+        contrast: largest change of contrast to either side, as a fraction.
+
+    Returns:
+        A function of float32 images (batch, size, size, 3), 0..255, and an integer seed of shape
+        (2,); it returns images of the same shape and range, the same for the same seed.
+
+    Raises:
+        ValueError: a strength is out of range.
+    """
+    limits = {"rotation": 0.5, "translation": 0.99, "zoom": 0.99, "contrast": 1.0}
+    strengths = {
+        "rotation": rotation, "translation": translation, "zoom": zoom, "contrast": contrast,
+    }  # fmt: skip
+    for name, limit in limits.items():
+        if not 0 <= strengths[name] <= limit:
+            raise ValueError(f"{name} must lie between 0 and {limit}; got {strengths[name]}.")
+
+    def augment(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        batch = tf.shape(images)[0]
+        centre = (tf.cast(tf.shape(images)[1], tf.float32) - 1) / 2
+        draws = tf.random.stateless_uniform((6, batch), seed, -1, 1)
+        mirror = tf.where(draws[0] < 0, -1.0, 1.0) if horizontal_flip else tf.ones(batch)
+        angle = draws[1] * rotation * 2 * np.pi
+        scale = 1 + draws[2] * zoom
+        # The transform maps output to input coordinates: around the centre, turn and scale, mirror.
+        cosine, sine = tf.cos(angle) * scale, tf.sin(angle) * scale
+        a, b, c, d = mirror * cosine, -mirror * sine, sine, cosine
+        shift_x = centre + draws[3] * translation * 2 * centre - (a + b) * centre
+        shift_y = centre + draws[4] * translation * 2 * centre - (c + d) * centre
+        zero = tf.zeros(batch)
+        warped = tf.raw_ops.ImageProjectiveTransformV3(
+            images=images,
+            transforms=tf.stack([a, b, shift_x, c, d, shift_y, zero, zero], axis=1),
+            output_shape=tf.shape(images)[1:3],
+            fill_value=0.0,
+            interpolation="BILINEAR",
+            fill_mode="REFLECT",
+        )
+        mean = tf.reduce_mean(warped, axis=(1, 2, 3), keepdims=True)
+        factor = (1 + draws[5] * contrast)[:, None, None, None]
+        return tf.clip_by_value((warped - mean) * factor + mean, 0.0, 255.0)
+
+    return augment
+
+
+def class_weights(images: pd.DataFrame, class_names: list[str]) -> dict[int, float]:
+    """Return a weight a class that makes all classes count alike: n / (num_classes * n_class).
+
+    Args:
+        images: the training rows, with `label`.
+        class_names: the classes in index order.
+    """
+    counts = images["label"].value_counts()
+    return {
+        index: len(images) / (len(class_names) * int(counts[name]))
+        for index, name in enumerate(class_names)
+    }
+
+
+def set_seed(seed: int) -> None:
+    """Seed Python, NumPy and TensorFlow, so that a run on the same machine repeats closely."""
+    keras.utils.set_random_seed(seed)

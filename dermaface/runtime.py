@@ -1,0 +1,244 @@
+"""Classify photos with a `.tflite` file: LiteRT, NumPy and Pillow, no TensorFlow.
+
+The pixel rule lives here, because the app on the phone has to follow it too.
+"""
+
+import json
+import os
+from pathlib import Path
+import zipfile
+
+from dermaface.quiet import quiet
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+
+def load_image(path: str | Path, image_size: int) -> np.ndarray:
+    """Read a photo by the pixel rule.
+
+    The rule: upright by EXIF, RGB; decoded at 1/2, 1/4 or 1/8 of its size where its shorter side
+    stays at least twice `image_size` (JPEG only); stretched to the square by `resize`; rounded to
+    whole grey levels.
+
+    Args:
+        path: an image file.
+        image_size: side of the square in pixels.
+
+    Returns:
+        uint8 array of shape (image_size, image_size, 3), 0..255.
+
+    Raises:
+        ValueError: there is no such file, or it is not an image that can be read to its end.
+    """
+    return resize(decode_image(path, at_least=2 * image_size), image_size)
+
+
+def decode_image(path: str | Path, at_least: int | None = None) -> np.ndarray:
+    """Decode an image file upright and in RGB.
+
+    Args:
+        path: an image file.
+        at_least: a JPEG is decoded at the smallest of 1/8, 1/4, 1/2 of its size whose shorter side
+            is still at least this many pixels; None decodes it at full size.
+
+    Returns:
+        uint8 array of shape (height, width, 3), 0..255.
+
+    Raises:
+        ValueError: there is no such file, or it is not an image that can be read to its end.
+    """
+    try:
+        with Image.open(path) as image:
+            if at_least:
+                image.draft("RGB", reduced_size(*image.size, at_least))
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except FileNotFoundError as error:
+        raise ValueError(f"There is no file {str(path)!r}.") from error
+    except IsADirectoryError as error:
+        raise ValueError(f"{str(path)!r} is a folder, not an image.") from error
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{str(path)!r} is not an image that Pillow can read.") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        # Pillow reports a damaged file in all of these ways, depending on the format.
+        raise ValueError(f"{str(path)!r} cannot be read as an image: {error}.") from error
+
+
+def reduced_size(width: int, height: int, at_least: int) -> tuple[int, int]:
+    """Return the size at 1/8, 1/4, 1/2 or 1/1 whose shorter side is still `at_least` pixels."""
+    divisor = next((d for d in (8, 4, 2) if min(width, height) // d >= at_least), 1)
+    return width // divisor, height // divisor
+
+
+def resize(pixels: np.ndarray, image_size: int) -> np.ndarray:
+    """Stretch an image to a square: bilinear, half-pixel centres, no antialiasing.
+
+    The same arithmetic as `tf.image.resize(..., antialias=False)`, TensorFlow's default. Pillow's
+    and most browsers' high-quality resizers smooth first and give other pixels.
+
+    Args:
+        pixels: uint8 array of shape (height, width, 3), 0..255.
+        image_size: side of the square in pixels.
+
+    Returns:
+        uint8 array of shape (image_size, image_size, 3), 0..255.
+    """
+    height, width = pixels.shape[:2]
+    top, bottom, down = _neighbours(height, image_size)
+    left, right, along = _neighbours(width, image_size)
+    rows = pixels[np.concatenate([top, bottom])].astype(np.float32)
+    upper, lower = rows[:image_size], rows[image_size:]
+    along = along[:, None]
+    above = upper[:, left] + (upper[:, right] - upper[:, left]) * along
+    below = lower[:, left] + (lower[:, right] - lower[:, left]) * along
+    return np.rint(above + (below - above) * down[:, None, None]).astype(np.uint8)
+
+
+def _neighbours(old_size: int, new_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the two old pixels between which each new one lies, and how far along it lies."""
+    position = (np.arange(new_size, dtype=np.float32) + 0.5) * np.float32(old_size / new_size) - 0.5
+    floor = np.floor(position)
+    first = np.maximum(floor, 0).astype(int)
+    second = np.minimum(floor + 1, old_size - 1).astype(int)
+    return first, second, position - floor
+
+
+class Classifier:
+    """A `.tflite` image classifier that carries its labels.
+
+    Attributes:
+        labels: the classes in the order of the output.
+        image_size: side of the square input in pixels.
+        notice: what the file wants its user told, or "".
+    """
+
+    def __init__(self, path: str | Path, labels: list[str] | None = None, num_threads: int = 2):
+        """Load a file.
+
+        Args:
+            path: the `.tflite` file.
+            labels: its classes, for a file that does not carry them.
+            num_threads: processor threads for LiteRT.
+
+        Raises:
+            ValueError: the file is not there or damaged, does not take one RGB image, has no
+                labels, or another number of labels than outputs.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise ValueError(f"There is no model file {str(path)!r}.")
+        metadata, own_labels = read_metadata(path)
+        self.notice = metadata.get("notice", "")
+        self._interpreter = open_interpreter(path, num_threads)
+        self._input = self._interpreter.get_input_details()[0]
+        self._output = self._interpreter.get_output_details()[0]
+        shape = [int(n) for n in self._input["shape"]]
+        if len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3:
+            raise ValueError(
+                f"{str(path)!r} takes input of shape {shape}, not one square RGB image."
+            )
+        if self._input["dtype"] not in (np.float32, np.uint8):
+            raise ValueError(
+                f"{str(path)!r} takes {self._input['dtype'].__name__} input, not pixels."
+            )
+        self.image_size = shape[1]
+        self.labels = list(labels) if labels else own_labels
+        num_classes = int(self._output["shape"][-1])
+        if not self.labels:
+            raise ValueError(f"{str(path)!r} carries no labels; give them with labels=[...].")
+        if len(self.labels) != num_classes:
+            raise ValueError(
+                f"{str(path)!r} gives {num_classes} probabilities, but there are "
+                f"{len(self.labels)} labels."
+            )
+
+    def predict_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the probability of every class for one image.
+
+        Args:
+            pixels: uint8 array of shape (image_size, image_size, 3), 0..255, as from `load_image`.
+
+        Returns:
+            float32 array of shape (num_classes,).
+        """
+        batch = np.asarray(pixels)[None].astype(self._input["dtype"])
+        self._interpreter.set_tensor(self._input["index"], batch)
+        self._interpreter.invoke()
+        return self._interpreter.get_tensor(self._output["index"])[0]
+
+    def predict(self, image: str | Path | np.ndarray, top: int = 3) -> list[tuple[str, float]]:
+        """Return the `top` likeliest classes of a photo with their probabilities, likeliest first.
+
+        Args:
+            image: an image file, or a uint8 array of shape (height, width, 3), 0..255, upright.
+            top: how many classes.
+
+        Raises:
+            ValueError: the image cannot be read.
+        """
+        if isinstance(image, np.ndarray):
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+                raise ValueError(
+                    "An image array must be uint8 of shape (height, width, 3), 0..255; "
+                    f"got {image.dtype} of shape {image.shape}."
+                )
+            pixels = resize(image, self.image_size)
+        else:
+            pixels = load_image(image, self.image_size)
+        probabilities = self.predict_pixels(pixels)
+        best = np.argsort(-probabilities, kind="stable")[:top]
+        return [(self.labels[index], float(probabilities[index])) for index in best]
+
+
+def open_interpreter(model: str | Path | bytes, num_threads: int = 2):
+    """Return a LiteRT interpreter for a file or its bytes, ready to be fed.
+
+    Raises:
+        ValueError: it is not a TFLite model that LiteRT can run.
+    """
+    with quiet():
+        from ai_edge_litert.interpreter import Interpreter
+    content = model if isinstance(model, bytes) else Path(model).read_bytes()
+    # LiteRT may crash on what only resembles a model; a TFLite flatbuffer names itself at byte 4.
+    if content[4:8] != b"TFL3":
+        name = "These bytes are" if isinstance(model, bytes) else f"{str(model)!r} is"
+        raise ValueError(f"{name} not a TFLite model.")
+    try:
+        # The first interpreter of a process writes a note about its delegate to the terminal.
+        with quiet():
+            interpreter = Interpreter(model_content=content, num_threads=num_threads)
+            interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"LiteRT cannot run this model: {error}") from error
+    return interpreter
+
+
+def read_metadata(path: str | Path) -> tuple[dict, list[str]]:
+    """Return the facts and the labels that ride inside a `.tflite` file, empty where it has none.
+
+    They are files in a zip archive behind the model, where TFLite metadata keeps its associated
+    files: `dermaface.json` and `labels.txt`.
+    """
+    if not zipfile.is_zipfile(path):
+        return {}, []
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        facts = json.loads(archive.read("dermaface.json")) if "dermaface.json" in names else {}
+        labels = archive.read("labels.txt").decode("utf-8") if "labels.txt" in names else ""
+    return facts, labels.splitlines()
+
+
+def find_image_files(folder: str | Path) -> list[Path]:
+    """Return the files below a folder that look like images by their names, sorted."""
+    return sorted(
+        Path(parent) / name
+        for parent, folders, names in os.walk(folder)
+        for name in names
+        if Path(name).suffix.lower() in IMAGE_SUFFIXES
+        and not name.startswith(".")
+        and not any(part.startswith(".") for part in Path(parent).relative_to(folder).parts)
+    )
+
+
+IMAGE_SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .webp .bmp .dib .gif .tif .tiff .ppm .mpo .avif".split()
+)

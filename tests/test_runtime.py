@@ -1,0 +1,143 @@
+"""Tests of dermaface.runtime: the pixel rule and the classifier."""
+
+import subprocess
+import sys
+
+from conftest import CLASS_NAMES
+from dermaface import release, runtime, sample
+import numpy as np
+from PIL import Image
+import pytest
+
+
+def random_image(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_resize_has_half_pixel_centres_and_no_antialiasing():
+    ramp = np.repeat(np.array([0, 10, 200, 250], np.uint8)[None, :, None], 4, axis=0)
+    ramp = np.repeat(ramp, 3, axis=2)
+    # Centres of two new pixels lie midway between old pixels 0 and 1, and 2 and 3.
+    assert runtime.resize(ramp, 2)[0, :, 0].tolist() == [5, 225]
+    # With four times as many pixels, the outer ones repeat the edge.
+    assert runtime.resize(ramp[:, :2], 8)[0, :, 0].tolist() == [0, 0, 1, 4, 6, 9, 10, 10]
+    # Without antialiasing a thin line between the sampled places leaves no trace.
+    line = np.zeros((9, 9, 3), np.uint8)
+    line[:, 0] = 255
+    assert runtime.resize(line, 3).max() == 0
+
+
+@pytest.mark.parametrize("shape", [(160, 150), (50, 300), (97, 96), (224, 224), (1, 1)])
+def test_resize_equals_tensorflow(shape):
+    from dermaface.quiet_tensorflow import tf
+
+    image = random_image(*shape)
+    expected = tf.round(tf.image.resize(image, (96, 96))).numpy()
+    assert np.abs(runtime.resize(image, 96) - expected).max() <= 1
+
+
+def test_photos_are_turned_upright(tmp_path):
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    pixels[:, :30] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored lying on its left side
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    upright = runtime.decode_image(tmp_path / "a.png")
+    assert upright.shape == (60, 40, 3)
+    assert upright[:30].min() == 255 and upright[30:].max() == 0
+
+
+@pytest.mark.parametrize(
+    ("size", "divisor"), [(200, 1), (383, 1), (384, 2), (767, 2), (768, 4), (1536, 8), (9999, 8)]
+)
+def test_large_photos_are_decoded_at_reduced_size(size, divisor):
+    assert runtime.reduced_size(size, 2 * size, at_least=2 * 96) == (
+        size // divisor,
+        2 * size // divisor,
+    )
+
+
+def test_a_reduced_jpeg_is_what_is_decoded(tmp_path):
+    Image.fromarray(random_image(800, 1000)).save(tmp_path / "a.jpg")
+    assert runtime.decode_image(tmp_path / "a.jpg", at_least=192).shape == (200, 250, 3)
+    assert runtime.decode_image(tmp_path / "a.jpg").shape == (800, 1000, 3)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "RGBA", "1"])
+def test_any_mode_becomes_rgb(mode, tmp_path):
+    suffix = "tif" if mode == "CMYK" else "png"
+    Image.fromarray(random_image(20, 30)).convert(mode).save(tmp_path / f"a.{suffix}")
+    assert runtime.load_image(tmp_path / f"a.{suffix}", 16).shape == (16, 16, 3)
+
+
+def test_what_is_not_an_image_is_named(tmp_path):
+    Image.fromarray(random_image(90, 90)).save(tmp_path / "whole.jpg")
+    content = (tmp_path / "whole.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(content[: len(content) // 2])
+    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "empty.jpg").write_text("")
+    for name in ("cut.jpg", "text.jpg", "empty.jpg", "missing.jpg", "."):
+        with pytest.raises(ValueError, match=name.replace(".", r"\.")):
+            runtime.load_image(tmp_path / name, 32)
+
+
+def test_image_files_are_found_sorted_and_hidden_ones_passed_over(tmp_path):
+    for name in ("b.JPG", "a.png", "notes.txt", ".c.jpg", "sub/d.webp", ".hidden/e.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    found = [p.relative_to(tmp_path).as_posix() for p in runtime.find_image_files(tmp_path)]
+    assert found == ["a.png", "b.JPG", "sub/d.webp"]
+
+
+def test_classifier_reads_its_labels_from_the_file(labelled_file, sample_folder):
+    classifier = runtime.Classifier(labelled_file)
+    assert classifier.labels == CLASS_NAMES
+    assert classifier.image_size == 96
+    assert classifier.notice == sample.NOTICE
+    file = sample_folder / "acne" / "acne_0000.jpg"
+    answer = classifier.predict(file, top=2)
+    probabilities = classifier.predict_pixels(runtime.load_image(file, 96))
+    assert len(answer) == 2 and answer[0][1] >= answer[1][1]
+    assert answer[0] == (CLASS_NAMES[probabilities.argmax()], float(probabilities.max()))
+    assert classifier.predict(runtime.decode_image(file), top=2) == answer
+
+
+def test_classifier_refuses_an_array_that_is_not_pixels(labelled_file):
+    classifier = runtime.Classifier(labelled_file)
+    for array in (np.zeros((96, 96, 3)), np.zeros((96, 96), np.uint8)):
+        with pytest.raises(ValueError, match="uint8 of shape"):
+            classifier.predict(array)
+
+
+def test_classifier_refuses_a_file_without_labels_or_with_too_few(tmp_path, tflite_files):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(tflite_files["float32"])
+    with pytest.raises(ValueError, match="carries no labels"):
+        runtime.Classifier(path)
+    assert runtime.Classifier(path, labels=CLASS_NAMES).labels == CLASS_NAMES
+    path.write_bytes(release.embed_metadata(tflite_files["float32"], CLASS_NAMES[:3], {}))
+    with pytest.raises(ValueError, match="4 probabilities, but there are 3 labels"):
+        runtime.Classifier(path)
+
+
+def test_classifier_refuses_what_is_not_a_model(tmp_path):
+    with pytest.raises(ValueError, match="no model file"):
+        runtime.Classifier(tmp_path / "missing.tflite")
+    (tmp_path / "text.tflite").write_text("not a model at all")
+    with pytest.raises(ValueError, match="not a TFLite model"):
+        runtime.Classifier(tmp_path / "text.tflite")
+
+
+def test_classifying_imports_no_tensorflow(labelled_file, sample_folder):
+    file = sample_folder / "acne" / "acne_0000.jpg"
+    code = (
+        "import sys\n"
+        "for name in ('tensorflow', 'keras', 'pandas', 'scipy', 'sklearn', 'matplotlib'):\n"
+        "    sys.modules[name] = None\n"
+        "from dermaface.cli import main\n"
+        f"sys.exit(main(['predict', r'{labelled_file}', r'{file}']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.strip() == f"dermaface: {sample.NOTICE}"
+    assert str(file) in done.stdout
