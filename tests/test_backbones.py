@@ -1,0 +1,129 @@
+"""Tests of dermaface.backbones: scaling, weights and what they are worth."""
+
+from dermaface import backbones, datasets, images, sample
+from dermaface.quiet_tensorflow import keras
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+
+def extractor(name, image_size, weights="pretrained"):
+    """Return a model from pixels 0..255 to the mean of each feature."""
+    pixels = keras.Input((image_size, image_size, 3))
+    features = backbones.apply_backbone(name, pixels, weights)
+    return keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(features))
+
+
+def test_picture(image_size):
+    """Return colour ramps that use the whole range 0..255, float32 (1, size, size, 3)."""
+    ramp = np.linspace(0, 255, image_size, dtype="float32")
+    picture = np.stack(np.broadcast_arrays(ramp[:, None], ramp[None], ramp[::-1, None]), axis=2)
+    return np.rint(picture)[None]
+
+
+test_picture.__test__ = False
+
+
+def check_features(name, image_size, mean, largest):
+    """Compare the features of the ramps with pinned values: a changed scaling moves them."""
+    features = extractor(name, image_size).predict(test_picture(image_size), verbose=0)[0]
+    assert features.shape == (1280,)
+    assert float(features.mean()) == pytest.approx(mean, rel=1e-3)
+    assert {int(i): round(float(features[i]), 3) for i in np.argsort(-features)[:3]} == {
+        index: pytest.approx(value, rel=2e-3) for index, value in largest.items()
+    }
+
+
+def test_features_of_tiny_are_what_they_were():
+    check_features("tiny", 96, 0.0, {0: 0.0})
+
+
+def test_features_of_mobilenet_v2_are_what_they_were(imagenet_weights):
+    check_features("mobilenet_v2", 224, 0.0, {0: 0.0})
+
+
+@pytest.mark.parametrize("weights", ["pretrained", "random"])
+def test_the_weights_file_has_every_variable(weights):
+    model = extractor("tiny", 96, weights)
+    variables = [variable for layer in model.layers for variable in layer.weights]
+    assert len(variables) == 260
+    kernel = model.get_layer("Conv1").get_weights()[0]
+    with np.load(backbones.TINY_WEIGHTS) as arrays:
+        same = np.allclose(kernel, arrays["Conv1/kernel"].astype("float32"))
+    assert same == (weights == "pretrained")
+
+
+def test_tiny_knows_more_than_random_weights(tmp_path):
+    def load(seed, images_per_class):
+        folder = sample.write_sample(tmp_path / str(seed), images_per_class, seed)
+        root, frame = images.find_images(folder)
+        return datasets.make_dataset(frame, root, list(sample.CLASS_NAMES), 96), frame["label"]
+
+    train_ds, train_labels = load(0, 28)
+    fresh_ds, fresh_labels = load(12345, 30)
+    accuracy = {}
+    for weights in ("pretrained", "random"):
+        keras.utils.set_random_seed(0)
+        model = extractor("tiny", 96, weights)
+        head = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500))
+        head.fit(model.predict(train_ds, verbose=0), train_labels)
+        accuracy[weights] = head.score(model.predict(fresh_ds, verbose=0), fresh_labels)
+    assert accuracy["pretrained"] >= accuracy["random"] + 0.10
+    assert accuracy["pretrained"] >= 0.7
+
+
+def test_scaling_is_inside_and_the_graph_is_flat():
+    model = extractor("tiny", 64, "random")
+    assert not any(isinstance(layer, keras.Model) for layer in model.layers)
+    scaled = keras.Model(model.input, model.get_layer("scaling").output)
+    black_and_white = np.stack([np.zeros((64, 64, 3)), np.full((64, 64, 3), 255.0)])
+    out = scaled.predict(black_and_white, verbose=0)
+    np.testing.assert_allclose(out.min(axis=(1, 2, 3)), [-1, 1], atol=1e-6)
+
+
+def test_an_unknown_backbone_names_the_nearest():
+    with pytest.raises(ValueError, match="Did you mean 'mobilenet_v2'"):
+        backbones.get_backbone("mobilnet")
+
+
+def test_an_image_size_that_is_too_small():
+    with pytest.raises(ValueError, match="at least 32 pixels; got 16"):
+        extractor("tiny", 16)
+
+
+def test_weights_that_are_not_there(tmp_path):
+    with pytest.raises(ValueError, match="no weights file.*missing.h5"):
+        extractor("tiny", 96, str(tmp_path / "missing.h5"))
+
+
+def test_weights_of_another_network_do_not_fit(tmp_path):
+    other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    other.save_weights(tmp_path / "other.weights.h5")
+    with pytest.raises(ValueError, match="do not fit tiny"):
+        extractor("tiny", 96, str(tmp_path / "other.weights.h5"))
+
+
+def test_weights_by_path_are_loaded(tmp_path):
+    keras.utils.set_random_seed(1)
+    model = extractor("tiny", 96, "random")
+    model.save_weights(tmp_path / "own.weights.h5")
+    copy = extractor("tiny", 96, str(tmp_path / "own.weights.h5"))
+    picture = test_picture(96)
+    np.testing.assert_array_equal(
+        copy.predict(picture, verbose=0), model.predict(picture, verbose=0)
+    )
+
+
+def test_imagenet_weights_out_of_reach_name_the_ways_out(tmp_path, monkeypatch):
+    def offline(*args, **kwargs):
+        raise Exception("URL fetch failure")
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(keras.applications, "MobileNetV2", offline)
+    with pytest.raises(ValueError) as caught:
+        backbones._published_weights("mobilenet_v2")
+    file = backbones.BACKBONES["mobilenet_v2"].weights_file
+    for word in (str(tmp_path), file, "KERAS_HOME", "weights=PATH", "tiny"):
+        assert word in str(caught.value)
