@@ -1,0 +1,122 @@
+"""Tests of dermaface.evaluation."""
+
+from dermaface import evaluation
+import numpy as np
+import pandas as pd
+import pytest
+
+NAMES = ["a", "b", "c"]
+PROBABILITIES = np.array(
+    [[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.6, 0.3, 0.1], [0.1, 0.0, 0.9], [0.3, 0.4, 0.3]]
+)
+
+
+@pytest.fixture
+def predictions():
+    photos = pd.DataFrame(
+        {"path": list("12345"), "split": ["validation"] * 3 + ["test"] * 2, "label": list("abbcc")}
+    )
+    return evaluation.prediction_frame(photos, PROBABILITIES, NAMES)
+
+
+def test_prediction_frame(predictions):
+    assert predictions.columns.tolist() == [
+        "path",
+        "split",
+        "label",
+        "predicted",
+        "p_a",
+        "p_b",
+        "p_c",
+    ]
+    assert predictions["predicted"].tolist() == list("abacb")
+    np.testing.assert_array_equal(evaluation.probabilities_of(predictions, NAMES), PROBABILITIES)
+
+
+def test_score(predictions):
+    figures = evaluation.score(predictions, NAMES)
+    assert figures["images"] == 5 and figures["accuracy"] == 0.6
+    expected = -np.log([0.8, 0.7, 0.3, 0.9, 0.3]).mean()
+    assert figures["log_loss"] == pytest.approx(expected)
+    assert figures["classes"]["a"] == {
+        "images": 1, "precision": 0.5, "recall": 1.0, "f1": pytest.approx(2 / 3),
+    }  # fmt: skip
+    assert figures["classes"]["b"]["f1"] == figures["classes"]["b"]["recall"] == 0.5
+    assert figures["macro_f1"] == pytest.approx((2 / 3 + 0.5 + 2 / 3) / 3)
+
+
+@pytest.mark.parametrize(
+    ("correct", "total", "low", "high"),
+    # Wilson's interval, as tabulated in Newcombe (1998), Statistics in Medicine 17, table I.
+    [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_accuracy_interval(correct, total, low, high):
+    assert evaluation.accuracy_interval(correct, total) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_an_accuracy_of_no_images_is_an_error():
+    with pytest.raises(ValueError, match="at least one image"):
+        evaluation.accuracy_interval(0, 0)
+
+
+def test_confusion_matrix_has_a_row_a_true_class(predictions):
+    matrix = evaluation.confusion_matrix(predictions, NAMES)
+    assert matrix.tolist() == [[1, 0, 0], [1, 1, 0], [0, 1, 1]]
+
+
+def test_confident_mistakes_come_first(predictions):
+    mistakes = evaluation.confident_mistakes(predictions, NAMES, 5)
+    assert mistakes["path"].tolist() == ["3", "5"]
+    assert mistakes["probability"].tolist() == [0.6, 0.4]
+
+
+def test_compare_with_keras_split_by_split(predictions):
+    other = PROBABILITIES.copy()
+    other[1] = [0.5, 0.4, 0.1]  # one right answer of three becomes wrong
+    table = evaluation.compare(predictions, {"same": PROBABILITIES, "int8": other}, NAMES)
+    table = table.set_index(["variant", "split"])
+    assert table.loc[("same", "validation"), "agreement"] == 1
+    assert table.loc[("same", "test"), "max_abs_diff"] == 0
+    row = table.loc[("int8", "validation")]
+    assert row["images"] == 3
+    assert row["accuracy"] == pytest.approx(1 / 3)
+    assert row["accuracy_drop"] == pytest.approx(1 / 3)
+    assert row["agreement"] == pytest.approx(2 / 3)
+    assert row["max_abs_diff"] == pytest.approx(0.3)
+    assert table.loc[("int8", "test"), "accuracy_drop"] == 0
+
+
+def test_predict_tflite_keeps_the_order_and_measure_latency_is_positive(
+    tflite_files, calibration, small_model
+):
+    from dermaface.quiet_tensorflow import tf
+
+    dataset = tf.data.Dataset.from_tensor_slices(
+        (calibration.astype("float32"), np.zeros((len(calibration), 4), "float32"))
+    ).batch(4)
+    answers = evaluation.predict_tflite(tflite_files, dataset)
+    expected = evaluation.predict(small_model, dataset)
+    assert set(answers) == set(tflite_files)
+    np.testing.assert_allclose(answers["float32"], expected, atol=1e-5)
+    assert evaluation.measure_latency(tflite_files["int8"], repeats=3) > 0
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "word"), [(0.99, 0.7, "Over"), (0.5, 0.5, "Under"), (0.9, 0.88, "good")]
+)
+def test_the_gap_is_named(train, validation, word):
+    sentence = evaluation.describe_gap(train, validation)
+    assert word in sentence and f"{100 * train:.0f} %" in sentence
+
+
+def test_without_a_test_split_the_figures_are_marked(predictions):
+    both = {name: evaluation.score(rows, NAMES) for name, rows in predictions.groupby("split")}
+    assert "nothing was chosen" in evaluation.describe_splits(both)
+    both.pop("test")
+    assert "validation (also used to choose)" in evaluation.describe_splits(both)
+    assert evaluation.summary_frame(both).loc["validation", "accuracy"] == "0.667"
