@@ -1,0 +1,200 @@
+"""Every figure of the notebooks; each function draws one and returns nothing."""
+
+from collections.abc import Sequence
+import logging
+
+# A fresh environment would otherwise note in the first notebook that it lists the system's fonts.
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
+
+import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib_inline.backend_inline import set_matplotlib_formats  # noqa: E402
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
+import seaborn as sns  # noqa: E402
+
+SPLIT_COLOURS = {"train": "#4c72b0", "validation": "#dd8452", "test": "#55a868"}
+THUMBNAIL = 128  # pixels a side
+MAX_THUMBNAILS = 12
+
+
+def use_notebook_style() -> None:
+    """Set the one style of all figures: small JPEGs, constrained layout, a light grid."""
+    sns.set_theme(context="notebook", style="whitegrid", font_scale=0.8)
+    plt.rcParams.update({"figure.dpi": 96, "figure.constrained_layout.use": True})
+    set_matplotlib_formats("jpeg", pil_kwargs={"quality": 85}, bbox_inches=None)
+
+
+def class_counts(images: pd.DataFrame, class_names: Sequence[str]) -> None:
+    """Draw how many images each class has in each split.
+
+    Args:
+        images: the kept rows of `images.csv`.
+        class_names: the classes in index order.
+    """
+    counts = images.groupby(["label", "split"]).size().unstack(fill_value=0)
+    counts = counts.reindex(index=class_names, columns=_splits_of(images), fill_value=0)
+    colours = [SPLIT_COLOURS.get(split, "#8c8c8c") for split in counts.columns]
+    height = max(2.5, 0.22 * len(class_names) + 1)
+    axes = counts.plot.barh(stacked=True, color=colours, width=0.8, figsize=(6, height)).axes
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+    axes.set(xlabel="images", ylabel="")
+    if "" in counts.columns:
+        axes.get_legend().remove()
+    else:
+        axes.legend(title="", loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    plt.show()
+
+
+def _splits_of(images: pd.DataFrame) -> list[str]:
+    """Return the splits that occur, in the usual order."""
+    return [split for split in ("", *SPLIT_COLOURS) if split in set(images["split"])]
+
+
+def image_sizes(images: pd.DataFrame, image_size: int | None = None) -> None:
+    """Draw the width and height of every image, a point an image.
+
+    Args:
+        images: rows with `width` and `height` in pixels.
+        image_size: the model's input side in pixels, drawn for comparison.
+    """
+    _, axes = plt.subplots(figsize=(4, 3))
+    axes.scatter(images["width"], images["height"], s=8, alpha=0.4, linewidths=0)
+    largest = max(images["width"].max(), images["height"].max()) * 1.08
+    axes.plot([0, largest], [0, largest], color="#8c8c8c", linewidth=0.8, linestyle=":")
+    if image_size:
+        axes.axvline(image_size, color="#c44e52", linewidth=0.8)
+        axes.axhline(image_size, color="#c44e52", linewidth=0.8)
+    axes.set(xlabel="width (px)", ylabel="height (px)", xlim=(0, largest), ylim=(0, largest))
+    plt.show()
+
+
+def image_grid(images: Sequence[np.ndarray], titles: Sequence[str] = (), columns: int = 4) -> None:
+    """Draw up to twelve images as thumbnails.
+
+    Args:
+        images: arrays (height, width, 3), 0..255; at most 12.
+        titles: a line or two above each, or nothing.
+        columns: images a row.
+
+    Raises:
+        ValueError: more than twelve images, which would make the notebook heavy.
+    """
+    if not 1 <= len(images) <= MAX_THUMBNAILS:
+        raise ValueError(f"A grid shows 1 to {MAX_THUMBNAILS} images; got {len(images)}.")
+    rows = -(-len(images) // columns)
+    title_lines = max((title.count("\n") + 1 for title in titles), default=0)
+    width = 1.5 * columns
+    _, axes = plt.subplots(
+        rows, columns, figsize=(width, (1.42 + 0.17 * title_lines) * rows), squeeze=False
+    )
+    for position, cell in enumerate(axes.flat):
+        cell.axis("off")
+        if position < len(images):
+            cell.imshow(_thumbnail(images[position]), interpolation="antialiased")
+            if titles:
+                cell.set_title(titles[position], fontsize=8)
+    plt.show()
+
+
+def _thumbnail(image: np.ndarray) -> np.ndarray:
+    """Return the image as uint8 with at most 128 pixels a side, by taking every nth pixel."""
+    step = max(1, -(-max(image.shape[:2]) // (2 * THUMBNAIL)))
+    return np.clip(image[::step, ::step], 0, 255).astype("uint8")
+
+
+def curves(history: pd.DataFrame) -> None:
+    """Draw loss and accuracy over the epochs of both stages, training solid, validation dashed.
+
+    Args:
+        history: `history.csv`.
+    """
+    epochs = np.arange(1, len(history) + 1)
+    best = int(history["val_loss"].to_numpy().argmin())
+    fine_tuning_starts = (history["stage"] == "head").sum() + 0.5
+    _, panels = plt.subplots(1, 2, figsize=(8, 3))
+    for axes, quantity in zip(panels, ("loss", "accuracy"), strict=True):
+        axes.plot(epochs, history[quantity], color=SPLIT_COLOURS["train"], label="training")
+        validation = history[f"val_{quantity}"]
+        colour = SPLIT_COLOURS["validation"]
+        axes.plot(epochs, validation, color=colour, linestyle="--", label="validation")
+        axes.plot(epochs[best], validation.iloc[best], "o", color=colour, label="best epoch")
+        if fine_tuning_starts < len(history):
+            axes.axvline(fine_tuning_starts, color="#8c8c8c", linewidth=0.8, linestyle=":")
+            axes.text(
+                fine_tuning_starts, 1.01, " fine-tuning", fontsize=7, color="#666666",
+                transform=axes.get_xaxis_transform(),
+            )  # fmt: skip
+        axes.set(xlabel="epoch", ylabel=quantity)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    panels[0].legend(frameon=False)
+    plt.show()
+
+
+def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> None:
+    """Draw a confusion matrix, a row a true class; the colour is the share of the row.
+
+    Args:
+        matrix: counts (num_classes, num_classes).
+        class_names: the classes in index order.
+    """
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    side = min(8, max(4, 0.42 * len(class_names) + 1.6))
+    _, axes = plt.subplots(figsize=(side, side * 0.9))
+    counts = matrix if len(class_names) <= 25 else False
+    sns.heatmap(
+        share, annot=counts, fmt="d", cmap="Blues", vmin=0, vmax=1, square=True, cbar=False,
+        xticklabels=class_names, yticklabels=class_names, linewidths=0.5, ax=axes,
+    )  # fmt: skip
+    axes.set(xlabel="predicted", ylabel="true")
+    axes.tick_params(axis="x", rotation=90)
+    axes.tick_params(axis="y", rotation=0)
+    plt.show()
+
+
+def class_recall(metrics: dict, class_names: Sequence[str]) -> None:
+    """Draw how many of each class's photos were recognised, with 95 % intervals.
+
+    Args:
+        metrics: one split of `metrics.json`.
+        class_names: the classes in index order.
+    """
+    from dermaface.evaluation import accuracy_interval
+
+    classes = [metrics["classes"][name] for name in class_names]
+    recall = np.array([entry["recall"] for entry in classes])
+    intervals = np.array(
+        [accuracy_interval(round(e["recall"] * e["images"]), e["images"]) for e in classes]
+    )
+    _, axes = plt.subplots(figsize=(6, max(2.5, 0.24 * len(class_names) + 0.8)))
+    errors = np.abs(intervals.T - recall)
+    axes.errorbar(recall, range(len(classes)), xerr=errors, fmt="o", capsize=3, color="#4c72b0")
+    axes.set_yticks(range(len(classes)), class_names)
+    axes.invert_yaxis()
+    axes.set(xlabel="recall, with 95 % interval", xlim=(0, 1.02))
+    plt.show()
+
+
+def variants(conversion: pd.DataFrame, keras_accuracy: float, chosen: str | None) -> None:
+    """Draw size and accuracy of every variant beside each other.
+
+    Args:
+        conversion: the rows of one split of `conversion.csv`.
+        keras_accuracy: of the Keras model on the same split, 0..1.
+        chosen: the variant that ships, drawn darker, or None.
+    """
+    colours = ["#4c72b0" if v == chosen else "#b3c4e0" for v in conversion["variant"]]
+    _, (left, right) = plt.subplots(1, 2, figsize=(8, 2.4), sharey=True)
+    left.barh(conversion["variant"], conversion["bytes"] / 1000, color=colours)
+    left.set(xlabel="size (KB)")
+    left.invert_yaxis()
+    right.barh(conversion["variant"], conversion["accuracy"], color=colours)
+    right.axvline(keras_accuracy, color="#dd8452", linestyle="--", label="Keras model")
+    right.set(xlabel="accuracy", xlim=(0, 1.15))
+    right.set_xticks(np.linspace(0, 1, 6))
+    for position, accuracy in enumerate(conversion["accuracy"]):
+        right.text(accuracy + 0.01, position, f"{accuracy:.3f}", va="center", fontsize=8)
+    right.legend(loc="upper right", bbox_to_anchor=(1, 1.22), frameon=False)
+    for axes in (left, right):
+        axes.grid(axis="y", visible=False)
+    plt.show()

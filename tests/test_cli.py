@@ -1,0 +1,101 @@
+"""Tests of dermaface.cli, apart from `run`, which tests/test_pipeline.py has."""
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+
+from conftest import CLASS_NAMES
+from dermaface import cli, sample
+import pytest
+
+
+@pytest.fixture
+def photos(sample_folder, tmp_path):
+    for number in range(2):
+        source = sample_folder / "acne" / f"acne_000{number}.jpg"
+        shutil.copy(source, tmp_path / f"photo {number}.jpg")
+    return tmp_path
+
+
+def test_predict_prints_a_line_a_photo_and_the_notice(labelled_file, photos, capsys):
+    assert cli.main(["predict", str(labelled_file), str(photos), "--top", "2"]) == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert len(lines) == 2 and all(line.count(",") == 1 for line in lines)
+    assert lines[0].startswith(str(photos / "photo 0.jpg"))
+    assert sample.NOTICE in err
+
+
+def test_predict_json(labelled_file, photos, capsys):
+    assert cli.main(["predict", str(labelled_file), str(photos), "--json", "--top", "9"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["image"] for row in rows] == [str(photos / f"photo {n}.jpg") for n in range(2)]
+    predictions = rows[0]["predictions"]
+    assert sorted(entry["label"] for entry in predictions) == CLASS_NAMES
+    assert sum(entry["probability"] for entry in predictions) == pytest.approx(1, abs=0.02)
+
+
+def test_predict_csv(labelled_file, photos, capsys):
+    assert cli.main(["predict", str(labelled_file), str(photos), "--csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len(rows) == 6 and [row["rank"] for row in rows[:3]] == ["1", "2", "3"]
+    assert float(rows[0]["probability"]) >= float(rows[1]["probability"])
+
+
+def test_predict_goes_on_past_a_bad_photo_with_status_1(labelled_file, photos, capsys):
+    (photos / "bad.jpg").write_text("no picture")
+    assert cli.main(["predict", str(labelled_file), str(photos)]) == 1
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 2
+    assert "bad.jpg" in err and "not an image" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["missing.tflite", "x.jpg"], "no model file"),
+        (["MODEL", "missing.jpg"], "no file 'missing.jpg'"),
+        (["MODEL", "EMPTY"], "no images in the folder"),
+        (["MODEL", "x.jpg", "--top", "0"], "--top must be at least 1"),
+    ],
+)
+def test_predict_says_what_is_wrong(labelled_file, tmp_path, capsys, arguments, word):
+    names = {"MODEL": str(labelled_file), "EMPTY": str(tmp_path)}
+    assert cli.main(["predict", *(names.get(a, a) for a in arguments)]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and word in err and "Traceback" not in err
+
+
+def test_sample_draws_the_set_and_refuses_a_folder_of_something_else(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sample, "CLASS_NAMES", sample.CLASS_NAMES[:1])
+    assert cli.main(["sample", str(tmp_path / "drawn")]) == 0
+    assert len(list((tmp_path / "drawn").rglob("*.jpg"))) == 40
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "a.txt").write_text("mine")
+    assert cli.main(["sample", str(tmp_path / "thesis")]) == 1
+    assert (tmp_path / "thesis" / "a.txt").read_text() == "mine"
+
+
+def test_run_without_the_notebooks_packages_says_what_to_install():
+    code = (
+        "import sys; sys.modules['papermill'] = None\n"
+        "from dermaface.cli import main; sys.exit(main(['run']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "extra 'notebooks'" in done.stderr and "papermill" in done.stderr
+
+
+def test_help_is_light():
+    code = (
+        "import sys\nfrom dermaface.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "assert not {'tensorflow', 'numpy', 'papermill'} & set(sys.modules), 'heavy import'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for command in ("run", "predict", "sample"):
+        assert command in done.stdout

@@ -1,0 +1,101 @@
+"""Tests of the notebooks as files: executed, small, literal parameters, the agreed shape.
+
+nbval passes a notebook without outputs, whatever it does; these tests do not.
+"""
+
+import ast
+import re
+
+from dermaface import pipeline, runs
+import nbformat
+import pytest
+import yaml
+
+ROOT = runs.project_root()
+PARAMETER = re.compile(r"[a-z_0-9]+: (int|float|str|bool|list) = .+  # \S.*")
+
+
+@pytest.fixture(scope="module", params=runs.NOTEBOOKS)
+def notebook(request):
+    path = ROOT / "notebooks" / f"{request.param}.ipynb"
+    return path, nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_executed_from_top_to_bottom_without_errors_or_chatter(notebook):
+    _, content = notebook
+    nbformat.validate(content)
+    counts = [cell.execution_count for cell in code_cells(content)]
+    assert counts == list(range(1, len(counts) + 1))
+    for cell in code_cells(content):
+        for output in cell.outputs:
+            assert output.output_type != "error"
+            assert output.get("name") != "stderr", output.get("text")
+
+
+def test_shows_results(notebook):
+    _, content = notebook
+    assert sum(bool(cell.outputs) for cell in code_cells(content)) >= 5
+
+
+def test_small_and_without_absolute_paths(notebook):
+    path, content = notebook
+    assert path.stat().st_size < 500_000
+    for cell in code_cells(content):
+        text = str([{k: v for k, v in o.get("data", o).items() if k != "image/jpeg"}
+                    for o in cell.outputs])  # fmt: skip
+        assert not re.search(r"(/home|/root|/tmp|/work|/Users|[A-Z]:\\\\)", text)
+
+
+def test_one_literal_parameters_cell_that_papermill_and_the_reader_understand(notebook):
+    _, content = notebook
+    tagged = [c for c in code_cells(content) if "parameters" in c.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    lines = tagged[0].source.splitlines()
+    assert [line.split(":")[0] for line in lines[:3]] == ["run_name", "output_dir", "seed"]
+    for line in lines:
+        assert PARAMETER.fullmatch(line), line
+        assert line.count("=") == 1, f"papermill drops the help of {line}"
+        ast.literal_eval(line.split(" = ")[1].split("  # ")[0])
+
+
+def test_the_agreed_shape(notebook):
+    path, content = notebook
+    number = int(path.stem[:2])
+    code = code_cells(content)
+    headings = [c.source.splitlines()[0] for c in content.cells if c.source.startswith("#")]
+    assert headings[0].startswith(f"# {number}. ")
+    opening = content.cells[0].source
+    for word in ("**You will**", "**Reads**", "**Writes**", "**Takes**"):
+        assert word in opening
+    assert "## Setup" in headings
+    closing = content.cells[-1].source
+    for word in ("## Summary", "## Exercises", "## Next"):
+        assert word in closing
+    assert 20 <= len(content.cells) <= 40
+    assert sum(len(cell.source.splitlines()) for cell in code) <= 200
+    assert max(len(cell.source.splitlines()) for cell in code) <= 25
+    assert len(code) <= 1.5 * (len(content.cells) - len(code))
+
+
+def test_each_parameter_belongs_to_one_notebook_except_the_shared_ones():
+    known = pipeline.known_parameters()
+    for name in runs.SHARED_PARAMETERS:
+        assert len({str(parameters[name]) for parameters in known.values()}) == 1
+    own = [
+        n for parameters in known.values() for n in parameters if n not in runs.SHARED_PARAMETERS
+    ]
+    assert len(own) == len(set(own))
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "notebooks/params").glob("*.yaml")), ids=lambda p: p.name
+)
+def test_parameter_files_fit_the_notebooks(file):
+    values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assigned = pipeline.assign_parameters(values)
+    for name, value in values.items():
+        assert any(parameters.get(name) == value for parameters in assigned.values())

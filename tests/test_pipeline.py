@@ -1,0 +1,258 @@
+"""Tests of dermaface.pipeline: parameters, and runs on a small sample set."""
+
+import json
+import shutil
+
+from dermaface import cli, images, pipeline, runs
+from dermaface.runs import NOTEBOOKS, Run
+import nbformat
+import pandas as pd
+import papermill
+from PIL import Image
+import pytest
+
+QUICK = {
+    "sample_images_per_class": 12,
+    "split_seed": 1,
+    "epochs": 2,
+    "fine_tune_epochs": 1,
+    "calibration_images": 20,
+}
+
+
+def arguments(folder, name, **parameters):
+    out = ["run", "--output-dir", str(folder), "--run-name", name]
+    for key, value in (QUICK | parameters).items():
+        out += ["-p", key, str(value)]
+    return out
+
+
+@pytest.fixture(scope="module")
+def quick_run(tmp_path_factory):
+    """Run the command on a small sample set and return the finished run and its output."""
+    import contextlib
+    import io
+
+    folder = tmp_path_factory.mktemp("runs with space")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        status = cli.main(arguments(folder, "quick"))
+    assert status == 0
+    return Run(folder / "quick"), printed.getvalue()
+
+
+def test_every_file_of_the_contract_is_written(quick_run):
+    run, _ = quick_run
+    variants = ["float32", "float16", "dynamic", "int8"]
+    for name in (
+        *("run.json", "images.csv", "labels.txt", "model_untrained.keras", "model.keras"),
+        *("history.csv", "predictions.csv", "metrics.json", "conversion.csv", "report.html"),
+        *(f"tflite/{variant}.tflite" for variant in variants),
+        *("release/model.tflite", "release/labels.txt", "release/model.json"),
+        *(f"notebooks/{notebook}.ipynb" for notebook in NOTEBOOKS),
+    ):
+        assert run.path(name).stat().st_size > 0, name
+    leftovers = [p for p in run.folder.rglob(".*")]
+    assert not leftovers
+
+
+def test_tables_have_the_columns_of_the_contract(quick_run):
+    run, _ = quick_run
+    columns = {name: list(pd.read_csv(run.path(name))) for name in (
+        "images.csv", "history.csv", "predictions.csv", "conversion.csv")}  # fmt: skip
+    assert columns["images.csv"] == (
+        "path,label,split,group,width,height,format,orientation,sha256,status,reason".split(",")
+    )
+    assert columns["history.csv"] == (
+        "stage,epoch,loss,accuracy,val_loss,val_accuracy,learning_rate".split(",")
+    )
+    assert columns["predictions.csv"][:4] == ["path", "split", "label", "predicted"]
+    assert len(columns["predictions.csv"]) == 4 + 11
+    assert set(
+        "variant,split,bytes,accuracy,accuracy_drop,agreement,max_abs_diff,latency_ms,passed".split(
+            ","
+        )
+    ) <= set(columns["conversion.csv"])
+
+
+def test_images_csv_is_relative_and_covers_every_split(quick_run):
+    run, _ = quick_run
+    table = pd.read_csv(run.path("images.csv"))
+    assert len(table) == 11 * 12 and set(table["split"]) == set(images.SPLITS)
+    assert all((run.data_root / path).is_file() for path in table["path"])
+    assert run.class_names == sorted(set(table["label"]))
+
+
+def test_metrics_and_run_json(quick_run):
+    run, _ = quick_run
+    metrics = json.loads(run.path("metrics.json").read_text())
+    assert set(metrics) == {"validation", "test"}
+    assert {"accuracy", "accuracy_interval", "macro_f1", "log_loss", "classes"} <= set(
+        metrics["test"]
+    )
+    noted = run.read()
+    assert noted["data"]["sample"] and len(noted["data"]["fingerprint"]) == 64
+    assert set(noted["notebooks"]) == set(NOTEBOOKS)
+    assert noted["notebooks"]["03_train_model"]["parameters"]["epochs"] == 2
+    assert all(part["seconds"] > 0 for part in noted["notebooks"].values())
+
+
+def test_the_command_prints_progress_the_table_and_the_notice(quick_run):
+    run, printed = quick_run
+    for number, notebook in enumerate(NOTEBOOKS, start=1):
+        assert f"[{number}/5] {notebook}" in printed
+    for word in ("variant", "agreement", "int8", "<- released", str(run.path("release")), "drawn"):
+        assert word in printed
+    assert "drawn pictures" in run.path("report.html").read_text(encoding="utf-8")
+
+
+def test_resume_runs_only_what_changed(quick_run):
+    run, _ = quick_run
+    said = []
+    parameters = QUICK | {"run_name": run.name, "output_dir": str(run.folder.parent)}
+    before = run.path("model.keras").read_bytes()
+    pipeline.run(parameters | {"calibration_images": 15}, resume=True, say=said.append)
+    assert [line.endswith("not run again") for line in said[:5]] == [False, True, True, True, False]
+    assert run.path("model.keras").read_bytes() == before
+    assert run.parameters("05_convert_and_test_tflite")["calibration_images"] == 15
+
+
+def test_the_gate_fails_a_run_whose_file_does_not_answer_like_the_model(quick_run, tmp_path):
+    run, _ = quick_run
+    copy = Run(tmp_path / "broken")
+    shutil.copytree(run.folder, copy.folder)
+    # Swapped labels: the file answers for other classes than the model did.
+    columns = {"p_acne": "p_vitiligo", "p_vitiligo": "p_acne"}
+    table = pd.read_csv(copy.path("predictions.csv")).rename(columns=columns)
+    table["predicted"] = table["predicted"].map(lambda name: "acne" if name != "acne" else "milia")
+    table.to_csv(copy.path("predictions.csv"), index=False)
+    parameters = pipeline.assign_parameters(
+        QUICK | {"run_name": "broken", "output_dir": str(tmp_path)}
+    )
+    with pytest.raises(pipeline.PipelineError, match="Nothing is released") as caught:
+        pipeline._run_notebook(copy, NOTEBOOKS[4], parameters[NOTEBOOKS[4]])
+    assert not copy.path("release").exists()
+    assert "int8 loses" in str(caught.value)
+
+
+def test_papermill_by_hand_from_another_folder(quick_run, tmp_path, monkeypatch):
+    run, _ = quick_run
+    monkeypatch.chdir(tmp_path)
+    papermill.execute_notebook(
+        pipeline.notebook_path(NOTEBOOKS[3]),
+        "out.ipynb",
+        {"run_name": run.name, "output_dir": str(run.folder.parent), "num_mistakes": 2},
+        progress_bar=False,
+    )
+    assert run.parameters(NOTEBOOKS[3])["num_mistakes"] == 2
+
+
+def fail(capsys, *arguments):
+    """Run the command, expect status 1 and one paragraph, and return the paragraph."""
+    assert cli.main(list(arguments)) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("dermaface: ") and "Traceback" not in message
+    return message
+
+
+def test_an_existing_run_of_photos_is_refused(tmp_path, capsys):
+    run = runs.open_run("mine", tmp_path)
+    run.update(data={"root": str(tmp_path), "sample": False})
+    message = fail(capsys, "run", "--output-dir", str(tmp_path), "--run-name", "mine")
+    assert "exists already" in message and "--resume" in message
+    assert [p.name for p in run.folder.iterdir()] == ["run.json"]
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    assert "exists already" in fail(
+        capsys, "run", "--output-dir", str(tmp_path), "--run-name", "mine"
+    )
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+def test_bad_photos_stop_the_run_with_one_paragraph_and_leave_the_traceback(tmp_path, capsys):
+    (tmp_path / "photos" / "only").mkdir(parents=True)
+    Image.new("RGB", (20, 20)).save(tmp_path / "photos" / "only" / "a.png")
+    message = fail(
+        capsys, "run", "--data", str(tmp_path / "photos"), "--output-dir", str(tmp_path / "out")
+    )
+    assert "01_explore_data stopped" in message and "at least two classes" in message
+    executed = nbformat.read(tmp_path / "out/photos/notebooks/01_explore_data.ipynb", as_version=4)
+    errors = [o for c in executed.cells for o in c.get("outputs", []) if o.output_type == "error"]
+    assert errors and "at least two classes" in errors[0]["evalue"]
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty"])
+def test_a_missing_or_empty_folder_makes_no_run_folder(tmp_path, capsys, kind):
+    if kind == "empty":
+        (tmp_path / "empty").mkdir()
+    out = tmp_path / "out"
+    message = fail(capsys, "run", "--data", str(tmp_path / kind), "--output-dir", str(out))
+    assert str(tmp_path / kind) in message
+    assert not out.exists()
+
+
+def test_an_unknown_backbone_stops_before_the_first_notebook(tmp_path, capsys):
+    message = fail(capsys, "run", "--output-dir", str(tmp_path), "-p", "backbone", "mobilnet_v2")
+    assert "Did you mean 'mobilenet_v2'" in message
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"epoch": "3"}, "no parameter 'epoch'. Did you mean 'epochs'"),
+        ({"epochs": "many"}, "'epochs' must be of type int; got 'many'"),
+        ({"epochs": "2.5"}, "must be of type int"),
+        ({"use_class_weights": "3"}, "must be of type bool"),
+    ],
+)
+def test_wrong_parameters_are_named(given, message):
+    with pytest.raises(pipeline.PipelineError, match=message):
+        pipeline.assign_parameters(given)
+
+
+def test_values_take_their_parameters_type():
+    assigned = pipeline.assign_parameters(
+        {
+            "learning_rate": "1e-3",
+            "fine_tune_learning_rate": 1,
+            "dense_units": "[64, 32]",
+            "use_class_weights": "true",
+            "run_name": 7,
+            "variant_preference": "[float16]",
+        }
+    )
+    training = assigned["03_train_model"]
+    assert training["learning_rate"] == 0.001
+    assert training["fine_tune_learning_rate"] == 1.0
+    assert training["use_class_weights"] is True
+    assert assigned["02_build_model"]["dense_units"] == [64, 32]
+    assert assigned["05_convert_and_test_tflite"]["variant_preference"] == ["float16"]
+    assert {parameters["run_name"] for parameters in assigned.values()} == {"7"}
+
+
+@pytest.mark.parametrize("content", ["- a\n- b\n", "a: [", None])
+def test_a_parameter_file_that_cannot_be_read(tmp_path, content, capsys):
+    file = tmp_path / "p.yaml"
+    if content is not None:
+        file.write_text(content)
+    assert str(file) in fail(capsys, "run", "-f", str(file), "--output-dir", str(tmp_path / "out"))
+
+
+def test_p_wins_over_f_and_f_over_photos_yaml(tmp_path, monkeypatch):
+    (tmp_path / "p.yaml").write_text("epochs: 7\nimage_size: 160\n")
+    seen = {}
+
+    def fake_run(given, resume, say):
+        seen.update(given)
+        raise pipeline.PipelineError("enough")
+
+    monkeypatch.setattr(pipeline, "run", fake_run)
+    options = ["--data", str(tmp_path), "-f", str(tmp_path / "p.yaml"), "-p", "epochs", "9"]
+    assert cli.main(["run", *options]) == 1
+    assert seen["backbone"] == "mobilenet_v2"  # from photos.yaml
+    assert seen["image_size"] == 160 and seen["epochs"] == "9"
+    assert seen["run_name"] == tmp_path.name

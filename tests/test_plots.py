@@ -1,0 +1,79 @@
+"""Tests of dermaface.plots: every figure draws, small, and returns nothing."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+from dermaface import plots  # noqa: E402
+import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
+import pytest  # noqa: E402
+
+NAMES = ["acne", "melasma", "vitiligo"]
+IMAGES = pd.DataFrame(
+    {"label": NAMES * 4, "split": ["train", "validation"] * 6, "width": 160, "height": 120}
+)
+HISTORY = pd.DataFrame(
+    {
+        "stage": ["head"] * 3 + ["fine_tune"] * 2,
+        "loss": [3, 2, 1, 0.8, 0.7],
+        "accuracy": [0.3, 0.5, 0.7, 0.8, 0.9],
+        "val_loss": [3, 2, 1.5, 1.2, 1.4],
+        "val_accuracy": [0.3, 0.5, 0.6, 0.7, 0.6],
+    }
+)
+METRICS = {"classes": {name: {"images": 5, "recall": 0.6} for name in NAMES}}
+CONVERSION = pd.DataFrame(
+    {"variant": ["float32", "int8"], "bytes": [1600000, 600000], "accuracy": [0.9, 0.89]}
+)
+FIGURES = {
+    "class_counts": (IMAGES, NAMES),
+    "class_counts_without_split": (IMAGES.assign(split=""), NAMES),
+    "image_sizes": (IMAGES,),
+    "image_grid": ([np.zeros((200, 90, 3))] * 5, ["a\nb"] * 5),
+    "curves": (HISTORY,),
+    "confusion_matrix": (np.eye(3, dtype=int), NAMES),
+    "class_recall": (METRICS, NAMES),
+    "variants": (CONVERSION, 0.9, "int8"),
+}
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """Collect the figures that `plt.show` would show, as bytes of a JPEG."""
+    shown = []
+
+    def show():
+        figure = plt.gcf()
+        figure.canvas.draw()
+        shown.append((tuple(figure.get_size_inches()), np.asarray(figure.canvas.buffer_rgba())))
+        plt.close(figure)
+
+    monkeypatch.setattr(plt, "show", show)
+    plots.use_notebook_style()
+    return shown
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_draws_once_at_the_agreed_width(name, shown):
+    function = getattr(plots, name.removesuffix("_without_split"))
+    assert function(*FIGURES[name]) is None
+    ((size, pixels),) = shown
+    assert size[0] in (4, 6, 8)
+    assert pixels[..., :3].std() > 1, "the figure is blank"
+    assert not plt.get_fignums()
+
+
+def test_validation_is_dashed_and_training_solid(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    plots.curves(HISTORY)
+    lines = {line.get_label(): line.get_linestyle() for line in plt.gcf().axes[0].get_lines()}
+    plt.close("all")
+    assert lines["training"] == "-" and lines["validation"] == "--"
+
+
+@pytest.mark.parametrize("count", [0, 13])
+def test_a_grid_has_one_to_twelve_images(count):
+    with pytest.raises(ValueError, match="1 to 12 images"):
+        plots.image_grid([np.zeros((8, 8, 3))] * count)

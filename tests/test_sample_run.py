@@ -1,0 +1,50 @@
+"""Check the figures of the notebooks' run under nbval, which come from trained weights.
+
+nbval compares what is the same on every machine. What training brought is compared here with
+tests/expected_metrics.json, with a tolerance for each figure.
+"""
+
+import json
+
+import pytest
+
+from dermaface.runs import open_run
+import refresh
+
+EXPECTED = json.loads(refresh.EXPECTED.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def run():
+    """Return the run that the notebooks have just made."""
+    run = open_run("demo")
+    if not run.path("release").is_dir():
+        pytest.skip("the notebooks have not run: name notebooks/ before tests/, or neither")
+    return run
+
+
+@pytest.fixture(scope="module")
+def measured(run):
+    return refresh.measure(run)
+
+
+def test_the_same_figures_are_measured_as_expected(measured):
+    assert set(measured) == set(EXPECTED) and len(EXPECTED) > 20
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_figure(measured, name):
+    expected = EXPECTED[name]
+    assert measured[name] == pytest.approx(expected["value"], abs=expected["tolerance"])
+
+
+def test_every_class_is_learnt(run):
+    classes = json.loads(run.path("metrics.json").read_text(encoding="utf-8"))["test"]["classes"]
+    assert len(classes) == 11
+    assert sum(figures["recall"] < 0.5 for figures in classes.values()) <= 2
+
+
+def test_the_readme_shows_the_figure_of_notebook_05():
+    assert refresh.FIGURE.read_bytes() == refresh.readme_figure()
+    readme = (refresh.ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"](notebooks/{refresh.FIGURE.name})" in readme
