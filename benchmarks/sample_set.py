@@ -10,13 +10,12 @@ import argparse
 from pathlib import Path
 import tempfile
 
+from dermaface import backbones, datasets, evaluation, images, pipeline, runtime, sample
+from dermaface.quiet_tensorflow import keras
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-
-from dermaface import backbones, datasets, evaluation, images, pipeline, runtime, sample
-from dermaface.quiet_tensorflow import keras
 
 FRESH_SEED = 20_000
 
@@ -67,7 +66,9 @@ def load(folder: Path):
 
 def mean_rgb_accuracy(train, fresh) -> float:
     """Return how far three numbers a picture get a linear model."""
-    means = [[runtime.decode_image(file).mean(axis=(0, 1)) for file in x[0]] for x in (train, fresh)]
+    means = [
+        [runtime.decode_image(file).mean(axis=(0, 1)) for file in x[0]] for x in (train, fresh)
+    ]
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     return model.fit(means[0], train[1]).score(means[1], fresh[1])
 

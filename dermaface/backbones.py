@@ -29,7 +29,7 @@ class Backbone:
 
 
 BACKBONES = {
-    "tiny": Backbone(0.35, 96, "", "block_13_expand"),
+    "tiny": Backbone(0.35, 96, "", "Conv1"),
     "mobilenet_v2": Backbone(
         1.0,
         224,

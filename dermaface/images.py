@@ -1,5 +1,6 @@
 """Find, check and split labelled photos; no TensorFlow."""
 
+from collections.abc import Iterable
 import concurrent.futures
 import hashlib
 import os
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from dermaface import runs, runtime, sample
 from dermaface.runs import Run, hash_file
+import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps
 
@@ -138,6 +140,25 @@ def _check_image(path: Path) -> dict:
         reason = str(error).removeprefix(repr(str(path))).strip()
         return facts | {"status": "excluded", "reason": reason}
     return facts | {"status": "kept", "reason": ""}
+
+
+def load_thumbnails(root: Path, paths: Iterable[str], side: int = 128) -> list[np.ndarray]:
+    """Return small upright versions of images, in their own proportions, for showing.
+
+    Args:
+        root: the data root.
+        paths: relative to it.
+        side: the longer side in pixels; a smaller image stays as it is.
+
+    Returns:
+        An array uint8 (height, width, 3), 0..255, an image.
+    """
+    thumbnails = []
+    for path in paths:
+        image = Image.fromarray(runtime.decode_image(root / path, at_least=2 * side))
+        image.thumbnail((side, side))
+        thumbnails.append(np.asarray(image))
+    return thumbnails
 
 
 def assign_splits(

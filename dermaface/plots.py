@@ -13,7 +13,6 @@ import pandas as pd  # noqa: E402
 import seaborn as sns  # noqa: E402
 
 SPLIT_COLOURS = {"train": "#4c72b0", "validation": "#dd8452", "test": "#55a868"}
-THUMBNAIL = 128  # pixels a side
 MAX_THUMBNAILS = 12
 
 
@@ -82,6 +81,7 @@ def image_grid(images: Sequence[np.ndarray], titles: Sequence[str] = (), columns
     """
     if not 1 <= len(images) <= MAX_THUMBNAILS:
         raise ValueError(f"A grid shows 1 to {MAX_THUMBNAILS} images; got {len(images)}.")
+    titles = list(titles)
     rows = -(-len(images) // columns)
     title_lines = max((title.count("\n") + 1 for title in titles), default=0)
     width = 1.5 * columns
@@ -91,16 +91,11 @@ def image_grid(images: Sequence[np.ndarray], titles: Sequence[str] = (), columns
     for position, cell in enumerate(axes.flat):
         cell.axis("off")
         if position < len(images):
-            cell.imshow(_thumbnail(images[position]), interpolation="antialiased")
+            pixels = np.clip(images[position], 0, 255).astype("uint8")
+            cell.imshow(pixels, interpolation="antialiased")
             if titles:
                 cell.set_title(titles[position], fontsize=8)
     plt.show()
-
-
-def _thumbnail(image: np.ndarray) -> np.ndarray:
-    """Return the image as uint8 with at most 128 pixels a side, by taking every nth pixel."""
-    step = max(1, -(-max(image.shape[:2]) // (2 * THUMBNAIL)))
-    return np.clip(image[::step, ::step], 0, 255).astype("uint8")
 
 
 def curves(history: pd.DataFrame) -> None:
@@ -190,10 +185,12 @@ def variants(conversion: pd.DataFrame, keras_accuracy: float, chosen: str | None
     left.invert_yaxis()
     right.barh(conversion["variant"], conversion["accuracy"], color=colours)
     right.axvline(keras_accuracy, color="#dd8452", linestyle="--", label="Keras model")
-    right.set(xlabel="accuracy", xlim=(0, 1.15))
-    right.set_xticks(np.linspace(0, 1, 6))
-    for position, accuracy in enumerate(conversion["accuracy"]):
-        right.text(accuracy + 0.01, position, f"{accuracy:.3f}", va="center", fontsize=8)
+    right.set(xlabel="accuracy", xlim=(0, 1.02))
+    for position, (accuracy, variant) in enumerate(
+        zip(conversion["accuracy"], conversion["variant"], strict=True)
+    ):
+        colour = "white" if variant == chosen else "black"
+        right.text(0.02, position, f"{accuracy:.3f}", va="center", fontsize=8, color=colour)
     right.legend(loc="upper right", bbox_to_anchor=(1, 1.22), frameon=False)
     for axes in (left, right):
         axes.grid(axis="y", visible=False)

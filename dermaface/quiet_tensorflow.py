@@ -17,4 +17,7 @@ with quiet():
     # Looking for a GPU is what prints; afterwards TensorFlow remembers the answer.
     tf.config.list_physical_devices()
 
+# Python-side notes, such as "Assets written to"; errors are raised anyway.
+tf.get_logger().setLevel("ERROR")
+
 __all__ = ["keras", "tf"]

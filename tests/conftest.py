@@ -14,13 +14,6 @@ os.environ["DERMAFACE_OUTPUT_ROOT"] = OUTPUT_ROOT.name
 CLASS_NAMES = ["acne", "melasma", "vitiligo", "wrinkles"]
 
 
-def pytest_collection_modifyitems(items):
-    """Leave pictures out of nbval's comparison: another font or CPU moves a pixel."""
-    for item in items:
-        if hasattr(item, "comparison_traceback"):
-            item.parent.skip_compare = {*item.parent.skip_compare, "image/jpeg", "stderr"}
-
-
 @pytest.fixture(scope="session")
 def sample_folder(tmp_path_factory):
     """Return a sample set of twelve pictures a class."""

@@ -9,15 +9,13 @@ brought, and cuts the README's figure out of notebook 05. Look at the notebooks 
 import base64
 import json
 import os
-from pathlib import Path
 import tempfile
-
-import nbclient
-import nbformat
-import pandas as pd
 
 from dermaface import runs
 from dermaface.runs import NOTEBOOKS, Run
+import nbclient
+import nbformat
+import pandas as pd
 
 ROOT = runs.project_root()
 EXPECTED = ROOT / "tests" / "expected_metrics.json"
@@ -60,11 +58,17 @@ def measure(run: Run) -> dict[str, float]:
     return {name: round(float(value), 4) for name, value in figures.items()}
 
 
+def tolerance(name: str) -> float:
+    """Return how far a figure may lie off: floats must answer like Keras on any processor."""
+    return (
+        0.02 if name.startswith("float") and "bytes" not in name else TOLERANCES[name.split()[-1]]
+    )
+
+
 def expected_metrics(run: Run) -> dict[str, dict[str, float]]:
     """Return the content of expected_metrics.json: for each figure a value and a tolerance."""
     return {
-        name: {"value": value, "tolerance": TOLERANCES[name.split()[-1]]}
-        for name, value in measure(run).items()
+        name: {"value": value, "tolerance": tolerance(name)} for name, value in measure(run).items()
     }
 
 

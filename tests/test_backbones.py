@@ -37,11 +37,11 @@ def check_features(name, image_size, mean, largest):
 
 
 def test_features_of_tiny_are_what_they_were():
-    check_features("tiny", 96, 0.0, {0: 0.0})
+    check_features("tiny", 96, 0.0771, {1: 1.898, 1174: 1.546, 774: 1.330})
 
 
 def test_features_of_mobilenet_v2_are_what_they_were(imagenet_weights):
-    check_features("mobilenet_v2", 224, 0.0, {0: 0.0})
+    check_features("mobilenet_v2", 224, 0.4229, {593: 4.390, 99: 4.189, 405: 4.035})
 
 
 @pytest.mark.parametrize("weights", ["pretrained", "random"])
@@ -61,8 +61,8 @@ def test_tiny_knows_more_than_random_weights(tmp_path):
         root, frame = images.find_images(folder)
         return datasets.make_dataset(frame, root, list(sample.CLASS_NAMES), 96), frame["label"]
 
-    train_ds, train_labels = load(0, 28)
-    fresh_ds, fresh_labels = load(12345, 30)
+    train_ds, train_labels = load(0, 24)
+    fresh_ds, fresh_labels = load(12345, 16)
     accuracy = {}
     for weights in ("pretrained", "random"):
         keras.utils.set_random_seed(0)

@@ -6,9 +6,8 @@ tests/expected_metrics.json, with a tolerance for each figure.
 
 import json
 
-import pytest
-
 from dermaface.runs import open_run
+import pytest
 import refresh
 
 EXPECTED = json.loads(refresh.EXPECTED.read_text(encoding="utf-8"))
