@@ -40,7 +40,7 @@ def main() -> None:
         for seed in options.seeds:
             run = pipeline.run(
                 {"run_name": f"seed-{seed}", "output_dir": str(folder), "seed": seed},
-                say=lambda line: None,
+                say=lambda line: print(f"    {line}", flush=True),
             )
             model = keras.models.load_model(run.path("model.keras"))
             predictions = evaluation.predict(model, fresh[2])

@@ -5,8 +5,9 @@ import difflib
 import os
 from pathlib import Path
 
-from dermaface.quiet_tensorflow import keras
 import numpy as np
+
+# Keras is imported where it is used: the command checks the name of a backbone without it.
 
 TINY_WEIGHTS = Path(__file__).with_name("tiny_weights.npz")
 
@@ -73,6 +74,8 @@ def apply_backbone(name: str, pixels, weights: str = "pretrained"):
     image_size = pixels.shape[1]
     if image_size < 32:
         raise ValueError(f"{name} needs an image_size of at least 32 pixels; got {image_size}.")
+
+    from dermaface.quiet_tensorflow import keras
 
     scaled = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="scaling")(pixels)
     base = keras.applications.MobileNetV2(
