@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dermaface import runtime
-from dermaface.quiet_tensorflow import keras, tf
+from dermaface.quiet_tensorflow import tf
 import numpy as np
 import pandas as pd
 
@@ -148,8 +148,3 @@ def class_weights(images: pd.DataFrame, class_names: list[str]) -> dict[int, flo
         index: len(images) / (len(class_names) * int(counts[name]))
         for index, name in enumerate(class_names)
     }
-
-
-def set_seed(seed: int) -> None:
-    """Seed Python, NumPy and TensorFlow, so that a run on the same machine repeats closely."""
-    keras.utils.set_random_seed(seed)

@@ -55,7 +55,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 
 def test_a_full_disk_is_noticed_at_the_start(tmp_path):
-    # /dev/full exists on Linux only; a file there accepts no byte.
+    # A limit on the size of files stands in for a full disk.
     if not sys.platform.startswith("linux"):
         pytest.skip("needs Linux's file size limit")
     code = (
