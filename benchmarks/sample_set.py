@@ -43,7 +43,7 @@ def main() -> None:
                 say=lambda line: print(f"    {line}", flush=True),
             )
             model = keras.models.load_model(run.path("model.keras"))
-            predictions = evaluation.predict(model, fresh[2])
+            predictions = model.predict(fresh[2], verbose=0)
             released = evaluation.predict_tflite(
                 {"released": run.path("release/model.tflite").read_bytes()}, fresh[2]
             )["released"]
@@ -80,8 +80,8 @@ def frozen_accuracy(train, fresh, weights: str) -> float:
     features = backbones.apply_backbone("tiny", pixels, weights)
     extractor = keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(features))
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
-    model.fit(evaluation.predict(extractor, train[2]), train[1])
-    return model.score(evaluation.predict(extractor, fresh[2]), fresh[1])
+    model.fit(extractor.predict(train[2], verbose=0), train[1])
+    return model.score(extractor.predict(fresh[2], verbose=0), fresh[1])
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 import time
 
 from dermaface import runtime
-from dermaface.quiet_tensorflow import keras, tf
+from dermaface.quiet_tensorflow import tf
 from dermaface.runs import Run
 import numpy as np
 import pandas as pd
@@ -14,11 +14,6 @@ import sklearn.metrics
 CONVERSION_COLUMNS = (
     "variant split bytes accuracy accuracy_drop agreement max_abs_diff latency_ms passed images"
 ).split()
-
-
-def predict(model: keras.Model, dataset: tf.data.Dataset) -> np.ndarray:
-    """Return the model's probabilities, float32 (n, num_classes), in the dataset's order."""
-    return model.predict(dataset, verbose=0)
 
 
 def predict_tflite(

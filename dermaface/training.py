@@ -1,11 +1,13 @@
 """Training in stages: callbacks, history and the better of two models."""
 
+import math
 from pathlib import Path
 
 from dermaface.quiet_tensorflow import keras
 from dermaface.runs import Run
 import pandas as pd
 
+SCHEDULES = ("cosine", "constant")
 HISTORY_COLUMNS = "stage epoch loss accuracy val_loss val_accuracy learning_rate".split()
 
 
@@ -31,6 +33,28 @@ def make_callbacks(checkpoint: Path, early_stopping_patience: int = 0) -> list:
     return callbacks
 
 
+def schedule(name: str, learning_rate: float, epochs: int) -> keras.callbacks.LearningRateScheduler:
+    """Return the callback that sets the learning rate at the start of every epoch of a stage.
+
+    Args:
+        name: "cosine" falls from `learning_rate` towards 0 along half a cosine (Loshchilov and
+            Hutter 2017, without restarts); "constant" stays.
+        learning_rate: of the first epoch.
+        epochs: of the stage.
+
+    Raises:
+        ValueError: there is no such schedule.
+    """
+    if name not in SCHEDULES:
+        raise ValueError(f"There is no schedule {name!r}; known: {', '.join(SCHEDULES)}.")
+
+    def rate(epoch: int) -> float:
+        fall = (1 + math.cos(math.pi * epoch / epochs)) / 2 if name == "cosine" else 1.0
+        return learning_rate * fall
+
+    return keras.callbacks.LearningRateScheduler(rate)
+
+
 def history_frame(
     history: keras.callbacks.History, stage: str, learning_rate: float
 ) -> pd.DataFrame:
@@ -39,7 +63,7 @@ def history_frame(
     Args:
         history: what `fit` returned.
         stage: "head" or "fine_tune".
-        learning_rate: the stage's.
+        learning_rate: the stage's, where no schedule recorded the rate of each epoch.
 
     Raises:
         ValueError: the loss became NaN, so there is nothing worth keeping.
@@ -50,7 +74,9 @@ def history_frame(
             f"The loss of stage {stage!r} became NaN: the learning rate {learning_rate} is too "
             "high for this model. Set a lower one and run the notebook again."
         )
-    frame = frame.assign(stage=stage, epoch=range(1, len(frame) + 1), learning_rate=learning_rate)
+    if "learning_rate" not in frame:
+        frame["learning_rate"] = learning_rate
+    frame = frame.assign(stage=stage, epoch=range(1, len(frame) + 1))
     return frame[HISTORY_COLUMNS]
 
 

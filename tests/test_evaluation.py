@@ -100,7 +100,7 @@ def test_predict_tflite_keeps_the_order_and_measure_latency_is_positive(
         (calibration.astype("float32"), np.zeros((len(calibration), 4), "float32"))
     ).batch(4)
     answers = evaluation.predict_tflite(tflite_files, dataset)
-    expected = evaluation.predict(small_model, dataset)
+    expected = small_model.predict(dataset, verbose=0)
     assert set(answers) == set(tflite_files)
     np.testing.assert_allclose(answers["float32"], expected, atol=1e-5)
     assert evaluation.measure_latency(tflite_files["int8"], repeats=3) > 0

@@ -53,3 +53,21 @@ def test_a_loss_that_became_nan_is_an_error(tmp_path):
 def test_the_best_epoch_has_the_lowest_validation_loss():
     history = pd.DataFrame({"epoch": [1, 2, 1], "val_loss": [0.5, 0.2, 0.3]})
     assert training.best_epoch(history)["epoch"] == 2
+
+
+@pytest.mark.parametrize(("name", "last"), [("cosine", 0.05), ("constant", 0.1)])
+def test_a_schedule_sets_the_rate_of_every_epoch_and_history_records_it(name, last):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, activation="softmax")])
+    model.compile(keras.optimizers.SGD(1.0), "categorical_crossentropy", metrics=["accuracy"])
+    data = np.zeros((4, 2)), np.eye(2)[[0, 1, 0, 1]]
+    history = model.fit(
+        *data, validation_data=data, epochs=2, verbose=0,
+        callbacks=[training.schedule(name, 0.1, 2)],
+    )  # fmt: skip
+    frame = training.history_frame(history, "fine_tune", 0.1)
+    assert frame["learning_rate"].tolist() == pytest.approx([0.1, last])
+
+
+def test_an_unknown_schedule():
+    with pytest.raises(ValueError, match="no schedule 'cosin'; known: cosine, constant"):
+        training.schedule("cosin", 0.1, 2)
