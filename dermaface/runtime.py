@@ -6,6 +6,7 @@ The pixel rule lives here, because the app on the phone has to follow it too.
 import json
 import os
 from pathlib import Path
+import warnings
 import zipfile
 
 from dermaface.quiet import quiet
@@ -189,14 +190,22 @@ class Classifier:
         return [(self.labels[index], float(probabilities[index])) for index in best]
 
 
-def open_interpreter(model: str | Path | bytes, num_threads: int = 2):
+def open_interpreter(
+    model: str | Path | bytes, num_threads: int = 2, keep_all_tensors: bool = False
+):
     """Return a LiteRT interpreter for a file or its bytes, ready to be fed.
+
+    Args:
+        model: the file's path, or its content.
+        num_threads: processor threads.
+        keep_all_tensors: whether the outputs of all layers can be read after a run; slower, because
+            no memory is used twice and no layers are merged.
 
     Raises:
         ValueError: it is not a TFLite model that LiteRT can run.
     """
     with quiet():
-        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
     content = model if isinstance(model, bytes) else Path(model).read_bytes()
     # LiteRT may crash on what only resembles a model; a TFLite flatbuffer names itself at byte 4.
     if content[4:8] != b"TFL3":
@@ -204,8 +213,16 @@ def open_interpreter(model: str | Path | bytes, num_threads: int = 2):
         raise ValueError(f"{name} not a TFLite model.")
     try:
         # The first interpreter of a process writes a note about its delegate to the terminal.
-        with quiet():
-            interpreter = Interpreter(model_content=content, num_threads=num_threads)
+        with quiet(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # keeping all tensors takes memory, as it should
+            interpreter = Interpreter(
+                model_content=content,
+                num_threads=num_threads,
+                experimental_preserve_all_tensors=keep_all_tensors,
+                experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+                if keep_all_tensors
+                else OpResolverType.AUTO,
+            )
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"LiteRT cannot run this model: {error}") from error

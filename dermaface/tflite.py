@@ -8,6 +8,8 @@ from dermaface.quiet import quiet
 from dermaface.quiet_tensorflow import keras, tf
 from dermaface.runs import Run, atomic_path
 import numpy as np
+from tensorflow.lite.python.convert import mlir_quantize
+from tensorflow.lite.tools import flatbuffer_utils
 
 # float32: as trained. float16: weights stored in half precision. dynamic: weights in 8 bits, the
 # rest in floats. int8: weights and activations in 8 bits, raw bytes in.
@@ -56,13 +58,77 @@ def convert(saved_model: str | Path, variant: str, calibration: np.ndarray | Non
             raise ValueError("The int8 variant needs at least one calibration image.")
         # Nothing but int8 operations: where one has no int8 form, the conversion fails.
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = tf.uint8
-        converter.representative_dataset = lambda: representative_dataset(calibration)
+        return quantize(converter, calibration)
     with quiet():
-        content = converter.convert()
-    if variant == "int8":
-        check_raw_bytes_in(content)
+        return converter.convert()
+
+
+def quantize(converter: tf.lite.TFLiteConverter, calibration: np.ndarray) -> bytes:
+    """Convert to int8, raw bytes in, with ranges that are measured here.
+
+    The converter's own calibration reads each layer's range after the whole network has run, when
+    elementwise layers (scaling, addition) have already put their result into the memory of their
+    input: both then get the range of both. Behind a scaling from 0..255 to 0..1 that leaves two of
+    the 256 levels. Here every tensor keeps its memory.
+
+    Args:
+        converter: of a SavedModel, with the default optimizations and int8 operations alone.
+        calibration: training images by the pixel rule: uint8 (n, image_size, image_size, 3),
+            0..255, at least one.
+
+    Returns:
+        The content of the `.tflite` file.
+
+    Raises:
+        ValueError: the file would not take raw bytes.
+    """
+    # The converter's calibration marks the tensors that need a range; one image is enough for that.
+    converter.representative_dataset = lambda: representative_dataset(calibration[:1])
+    converter._experimental_calibrate_only = True
+    with quiet():
+        marked = bytes(converter.convert())
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(marked))
+    tensors = {
+        index: tensor.quantization
+        for index, tensor in enumerate(model.subgraphs[0].tensors)
+        if tensor.quantization is not None
+        and tensor.quantization.min is not None
+        and len(tensor.quantization.min) == 1
+    }
+    ranges = measure_ranges(marked, list(tensors), calibration)
+    for parameters, (low, high) in zip(tensors.values(), ranges, strict=True):
+        parameters.min, parameters.max = np.array([low]), np.array([high])
+    with quiet():
+        content = mlir_quantize(
+            bytes(flatbuffer_utils.convert_object_to_bytearray(model)),
+            input_data_type=tf.uint8,
+            output_data_type=tf.float32,
+        )
+    check_raw_bytes_in(content)
     return content
+
+
+def measure_ranges(content: bytes, tensors: list[int], calibration: np.ndarray) -> np.ndarray:
+    """Return the smallest and the largest value of some tensors of a float32 file.
+
+    Args:
+        content: a `.tflite` file that takes float32 (1, image_size, image_size, 3), 0..255.
+        tensors: their indices.
+        calibration: uint8 (n, image_size, image_size, 3), 0..255.
+
+    Returns:
+        float32 (len(tensors), 2).
+    """
+    interpreter = runtime.open_interpreter(content, keep_all_tensors=True)
+    (given,) = interpreter.get_input_details()
+    low, high = np.full(len(tensors), np.inf), np.full(len(tensors), -np.inf)
+    for (batch,) in representative_dataset(calibration):
+        interpreter.set_tensor(given["index"], batch)
+        interpreter.invoke()
+        values = [interpreter.get_tensor(index) for index in tensors]
+        low = np.minimum(low, [value.min() for value in values])
+        high = np.maximum(high, [value.max() for value in values])
+    return np.stack([low, high], axis=1).astype(np.float32)
 
 
 def representative_dataset(calibration: np.ndarray):
