@@ -35,23 +35,28 @@ run: $(BIN)/.installed ## run on your photos: make run DATA=FOLDER [ARGS="-p epo
 refresh: $(BIN)/.installed ## renew the committed outputs of the notebooks
 	$(BIN)/python tests/refresh.py
 
-lock: ## write requirements.txt anew from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --extra notebooks --extra test --universal --python-version 3.11 \
-		--fork-strategy fewest --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
-		--upgrade --output-file requirements.txt
+LOCK = uv pip compile pyproject.toml --extra notebooks --extra test --no-emit-index-url --no-emit-find-links \
+	--no-annotate --no-header
+
+lock: ## write requirements.txt and requirements-gpu.txt anew from pyproject.toml (needs uv)
+	$(LOCK) --universal --python-version 3.11 --fork-strategy fewest --upgrade --output-file requirements.txt
+	$(LOCK) --extra gpu --python-version 3.12 --python-platform linux --constraint requirements.txt --upgrade \
+		--output-file requirements-gpu.txt
 
 IMAGE ?= dermaface
-DOCKER_RUN = docker run --rm -it $(GPUS) --user "$$(id -u):$$(id -g)" \
-	--volume "$(CURDIR)/outputs:/opt/dermaface/outputs"
 GPUS ?= --gpus all
+# Results belong to whoever runs make; weights that are downloaded stay in a volume of their own.
+DOCKER_RUN = mkdir -p outputs && docker run --rm --init $(GPUS) --user "$$(id -u):$$(id -g)" \
+	--volume "$(CURDIR)/outputs:/opt/dermaface/outputs" --volume $(IMAGE)-home:/home/dermaface
 
 docker-build: ## build the GPU Jupyter image
 	docker build --tag $(IMAGE) .
 
 docker-lab: ## JupyterLab in the container on port 8888 (GPUS= for a machine without a GPU)
-	$(DOCKER_RUN) --publish 127.0.0.1:8888:8888 $(IMAGE)
+	$(DOCKER_RUN) --interactive --tty --publish 127.0.0.1:8888:8888 $(IMAGE)
 
-docker-run: ## run on your photos in the container: make docker-run DATA=FOLDER
-	@test -n "$(DATA)" || { echo 'Name the folder of photos: make docker-run DATA=FOLDER' >&2; exit 1; }
-	$(DOCKER_RUN) --volume "$(abspath $(DATA)):/data/photos:ro" $(IMAGE) \
-		dermaface run --data /data/photos $(ARGS)
+docker-run: ## run on your photos in the container: make docker-run DATA=FOLDER [ARGS=...] [GPUS=]
+	@test -e "$(DATA)" || { echo 'Name the photos: make docker-run DATA=FOLDER' >&2; exit 1; }
+	data="$$(realpath "$(DATA)")"; name="$$(basename "$$data")"; \
+	if [ -d "$$data" ]; then mount="$$data:/data/$$name:ro"; else mount="$$(dirname "$$data"):/data:ro"; fi; \
+	$(DOCKER_RUN) --no-healthcheck --volume "$$mount" $(IMAGE) dermaface run --data "/data/$$name" $(ARGS)
