@@ -84,6 +84,10 @@ def run_command(options: argparse.Namespace) -> int:
     if options.file is not None:
         given |= pipeline.read_parameters(options.file)
     given |= dict(options.parameters)
+    # The kernel has another working folder: a Hub module's or weights file's path is made absolute.
+    for name in ("backbone", "weights"):
+        if name in given and Path(given[name]).expanduser().exists():
+            given[name] = str(Path(given[name]).expanduser().resolve())
     if options.run_name is not None:
         given["run_name"] = options.run_name
     if options.output_dir is not None:

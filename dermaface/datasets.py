@@ -18,6 +18,7 @@ def make_dataset(
     shuffle: bool = False,
     augment: Callable | None = None,
     seed: int = 0,
+    drop_remainder: bool = False,
 ) -> tf.data.Dataset:
     """Return batches of (pixels, one-hot labels), read from disk in parallel and ahead of use.
 
@@ -30,12 +31,20 @@ def make_dataset(
         shuffle: whether every epoch sees the images in a new order.
         augment: as from `make_augmentation`, applied to every batch.
         seed: of the order and the augmentation.
+        drop_remainder: whether to leave out a last batch that is not full.
 
     Returns:
         A dataset of float32 (batch, image_size, image_size, 3), whole grey levels 0..255 unless
         augmented, and float32 (batch, num_classes).
+
+    Raises:
+        ValueError: `drop_remainder` with fewer images than a batch.
     """
     paths = [str(root / path) for path in images["path"]]
+    if drop_remainder and len(paths) < batch_size:
+        raise ValueError(
+            f"{len(paths)} photos do not fill a batch of {batch_size}. Set a smaller batch_size."
+        )
     indices = [class_names.index(label) for label in images["label"]]
     dataset = tf.data.Dataset.from_tensor_slices((paths, indices))
     if shuffle:
@@ -44,7 +53,7 @@ def make_dataset(
         lambda path, index: (read_image(path, image_size), tf.one_hot(index, len(class_names))),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
-    dataset = dataset.batch(batch_size)
+    dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
     if augment is not None:
         seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
         dataset = tf.data.Dataset.zip(dataset, seeds).map(

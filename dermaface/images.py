@@ -24,13 +24,15 @@ SPLIT_FOLDERS = {
 }
 
 
-def find_images(data: str | Path) -> tuple[Path, pd.DataFrame]:
+def find_images(data: str | Path, image_root: str | Path = "") -> tuple[Path, pd.DataFrame]:
     """List the labelled images of a folder or a CSV file, without opening them.
 
     Args:
         data: a folder of class folders; the same under `train/`, `validation/` (or `val/`,
             `valid/`) and `test/`; or a CSV file with the columns `path` (or `id`) and `label`,
-            optionally `split` and `group`, whose paths are relative to the CSV file's folder.
+            optionally `split` and `group`. A path may lack the ending of the file's name.
+        image_root: the folder at which a CSV file's paths start, itself relative to the CSV file's
+            folder; "" is that folder.
 
     Returns:
         The data root, and a frame with the columns `path` (relative to it), `label`, `split` and
@@ -41,7 +43,8 @@ def find_images(data: str | Path) -> tuple[Path, pd.DataFrame]:
     """
     data = Path(data).expanduser().resolve()
     if data.is_file():
-        root, rows = data.parent, _rows_of_csv(data)
+        root = (data.parent / Path(image_root).expanduser()).resolve()
+        rows = _rows_of_csv(data, root)
     elif data.is_dir():
         root, rows = data, _rows_of_folder(data)
     else:
@@ -78,7 +81,7 @@ def _rows_of_folder(root: Path) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _rows_of_csv(file: Path) -> list[tuple[str, str, str, str]]:
+def _rows_of_csv(file: Path, root: Path) -> list[tuple[str, str, str, str]]:
     """Return (path, label, split, group) for each row of a CSV file."""
     try:
         frame = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
@@ -100,11 +103,19 @@ def _rows_of_csv(file: Path) -> list[tuple[str, str, str, str]]:
             f"{file} names the split {unknown[0]!r}; it must be empty or one of "
             f"{', '.join(SPLITS)}."
         )
-    root = file.parent.resolve()
     for path in frame["path"]:
         if not (root / path).resolve().is_relative_to(root):
-            raise ValueError(f"{file} names {path!r}, which lies outside its folder {root}.")
+            raise ValueError(f"{file} names {path!r}, which lies outside the folder {root}.")
+    frame["path"] = [_with_ending(root, path) for path in frame["path"]]
     return list(frame[["path", "label", "split", "group"]].itertuples(index=False, name=None))
+
+
+def _with_ending(root: Path, path: str) -> str:
+    """Return the path with the ending that its file has, if it lacks one."""
+    if Path(path).suffix.lower() in runtime.IMAGE_SUFFIXES or (root / path).is_file():
+        return path
+    endings = (ending for ending in sorted(runtime.IMAGE_SUFFIXES, key=(".jpg").__ne__))
+    return next((path + e for e in endings if (root / f"{path}{e}").is_file()), path)
 
 
 def check_images(root: Path, frame: pd.DataFrame) -> pd.DataFrame:

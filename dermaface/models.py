@@ -1,8 +1,10 @@
 """The head, the whole model, and which of its layers learn."""
 
 from collections.abc import Sequence
+import math
+from pathlib import Path
 
-from dermaface import backbones
+from dermaface import backbones, hub
 from dermaface.quiet_tensorflow import keras
 
 
@@ -14,6 +16,8 @@ def build_model(
     dropout_rate: float = 0.2,
     l2: float = 0.0,
     weights: str = "pretrained",
+    alpha: float = 1.0,
+    batch_normalization: bool = False,
 ) -> keras.Model:
     """Build a classifier as one flat functional graph: pixels in, probabilities out.
 
@@ -21,12 +25,14 @@ def build_model(
 
     Args:
         num_classes: how many classes, at least 2.
-        backbone: a key of `backbones.BACKBONES`.
+        backbone: a key of `backbones.BACKBONES`, or the handle of a TensorFlow Hub module.
         image_size: side of the square input in pixels.
         dense_units: sizes of optional ReLU layers between pooling and the probabilities.
-        dropout_rate: share of the features dropped in training, 0..1.
+        dropout_rate: share of the features dropped before each layer of the head, 0..1.
         l2: weight of the L2 penalty on the kernels of the head.
         weights: "pretrained", "random", or the path of a weights file.
+        alpha: width of the backbone's layers, for `mobilenet` and `mobilenet_v2`.
+        batch_normalization: whether the head normalises the features and its own layers.
 
     Returns:
         A model from float32 (batch, image_size, image_size, 3), 0..255, to (batch, num_classes).
@@ -45,30 +51,46 @@ def build_model(
         )
     regularizer = keras.regularizers.L2(l2) if l2 else None
     pixels = keras.Input((image_size, image_size, 3), name="image")
-    x = backbones.apply_backbone(backbone, pixels, weights)
-    x = keras.layers.GlobalAveragePooling2D(name="pooling")(x)
+    x = backbones.apply_backbone(backbone, pixels, weights, alpha)
+    if len(x.shape) == 4:
+        x = keras.layers.GlobalAveragePooling2D(name="pooling")(x)
+    else:  # A Hub module has pooled already.
+        x = keras.layers.Flatten(name="pooling")(x)
+    if batch_normalization:
+        x = keras.layers.BatchNormalization(name="normalization")(x)
     for number, units in enumerate(dense_units, start=1):
-        x = keras.layers.Dense(
-            units, activation="relu", kernel_regularizer=regularizer, name=f"dense_{number}"
-        )(x)
+        x = keras.layers.Dropout(dropout_rate, name=f"dropout_{number}")(x)
+        x = keras.layers.Dense(units, kernel_regularizer=regularizer, name=f"dense_{number}")(x)
+        if batch_normalization:
+            x = keras.layers.BatchNormalization(name=f"normalization_{number}")(x)
+        x = keras.layers.ReLU(name=f"relu_{number}")(x)
     x = keras.layers.Dropout(dropout_rate, name="dropout")(x)
     outputs = keras.layers.Dense(
         num_classes, activation="softmax", kernel_regularizer=regularizer, name="probabilities"
     )(x)
-    return keras.Model(pixels, outputs, name=backbone)
+    return keras.Model(pixels, outputs, name="classifier")
+
+
+def load_model(path: str | Path) -> keras.Model:
+    """Load a model that `build_model` made, a Hub module in it included.
+
+    Raises:
+        ValueError: the file is no model, or the Hub module that it names is out of reach.
+    """
+    return keras.models.load_model(path, custom_objects={"HubFeatures": hub.HubFeatures})
 
 
 def set_trainable(model: keras.Model, first: str = "pooling") -> None:
     """Let the layers from `first` on learn, and freeze those before it.
 
-    BatchNormalization stays frozen everywhere: its statistics come from the millions of pictures
-    of the pre-training, and a few hundred photos would spoil them (keras-team/keras#20285).
-    A frozen BatchNormalization layer of Keras 3 also runs in inference mode. Compile the model
-    afterwards.
+    BatchNormalization of the backbone stays frozen everywhere: its statistics come from the
+    millions of pictures of the pre-training, and a few hundred photos would spoil them
+    (keras-team/keras#20285). A frozen BatchNormalization layer of Keras 3 also runs in inference
+    mode. Compile the model afterwards.
 
     Args:
         model: as from `build_model`.
-        first: name of a layer; "pooling" is the head.
+        first: name of a layer; "pooling" is the head, "hub" a whole Hub module.
 
     Raises:
         ValueError: the model has no such layer.
@@ -76,14 +98,66 @@ def set_trainable(model: keras.Model, first: str = "pooling") -> None:
     names = [layer.name for layer in model.layers]
     if first not in names:
         raise ValueError(
-            f"The model has no layer {first!r}. Its blocks start at "
-            + ", ".join(name for name in names if name.endswith("_expand"))
-            + "; its head at pooling."
+            f"The model has no layer {first!r}. Fine-tuning may start at pooling (the head alone) "
+            f"or at the layer after one of these: {', '.join(block_ends(model)) or 'none'}."
         )
     for position, layer in enumerate(model.layers):
-        layer.trainable = position >= names.index(first) and not isinstance(
-            layer, keras.layers.BatchNormalization
+        in_backbone = position < names.index("pooling")
+        layer.trainable = position >= names.index(first) and not (
+            in_backbone and isinstance(layer, keras.layers.BatchNormalization)
         )
+
+
+def cut_points(model: keras.Model) -> list[str]:
+    """Return the layers through whose output alone everything flows, from pixels to features.
+
+    Between the layers up to such a point and those behind it there is a single tensor, so the
+    network can be cut there into two models.
+
+    Args:
+        model: a flat functional model.
+    """
+    last_use = {}
+    for operation in model.operations:
+        for node in operation._inbound_nodes:
+            for tensor in node.input_tensors:
+                last_use[tensor._keras_history.operation] = operation
+    position = {operation: number for number, operation in enumerate(model.operations)}
+    reach, names = -1, []
+    for number, operation in enumerate(model.operations[:-1]):
+        # No earlier output is needed any more, so this one carries everything.
+        if reach <= number and isinstance(operation, keras.layers.Layer):
+            names.append(operation.name)
+        reach = max(reach, position[last_use[operation]])
+    return names
+
+
+def block_ends(model: keras.Model) -> list[str]:
+    """Return the cut points at which two branches of the backbone meet again."""
+    head = [layer.name for layer in model.layers].index("pooling")
+    backbone = {layer.name for layer in model.layers[:head]}
+    return [
+        name
+        for name in cut_points(model)
+        if name in backbone and isinstance(model.get_layer(name), keras.layers.Add)
+    ]
+
+
+def multiply_adds(model: keras.Model) -> int:
+    """Return the multiply-add operations of convolutions and dense layers for one image.
+
+    The layers of a Hub module are hidden and count nothing.
+    """
+    total = 0
+    for layer in model.layers:
+        kernels = [w for w in layer.weights if w.name.endswith("kernel")]
+        if isinstance(layer, keras.layers.Dense):
+            total += math.prod(layer.kernel.shape)
+        elif len(layer.output.shape) == 4 and kernels:
+            # Every weight of a convolution is used once for each place of its output.
+            places = math.prod(layer.output.shape[1:3])
+            total += places * sum(math.prod(kernel.shape) for kernel in kernels)
+    return total
 
 
 def count_parameters(model: keras.Model) -> dict[str, int]:

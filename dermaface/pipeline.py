@@ -155,8 +155,9 @@ def _check_before_start(parameters: Mapping[str, Mapping[str, object]]) -> None:
         ValueError: no photos where `data` says, or an unknown backbone.
     """
     backbones.get_backbone(parameters["02_build_model"]["backbone"])
-    if parameters["01_explore_data"]["data"]:
-        images.find_images(parameters["01_explore_data"]["data"])
+    explore = parameters["01_explore_data"]
+    if explore["data"]:
+        images.find_images(explore["data"], explore["image_root"])
 
 
 def _clear_sample_run(run: Run, uses_sample: bool) -> None:

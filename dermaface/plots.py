@@ -1,25 +1,23 @@
 """Every figure of the notebooks; each function draws one and returns nothing."""
 
 from collections.abc import Sequence
-import logging
 
-# A fresh environment would otherwise note in the first notebook that it lists the system's fonts.
-logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
-
-import matplotlib.pyplot as plt  # noqa: E402
-from matplotlib_inline.backend_inline import set_matplotlib_formats  # noqa: E402
-import numpy as np  # noqa: E402
-import pandas as pd  # noqa: E402
-import seaborn as sns  # noqa: E402
+import dermaface.quiet  # noqa: F401  (holds back Matplotlib's notes, so it comes first)
+import matplotlib.pyplot as plt
+from matplotlib_inline.backend_inline import set_matplotlib_formats
+import numpy as np
+import pandas as pd
+import seaborn as sns
 
 SPLIT_COLOURS = {"train": "#4c72b0", "validation": "#dd8452", "test": "#55a868"}
 MAX_THUMBNAILS = 12
 
 
 def use_notebook_style() -> None:
-    """Set the one style of all figures: small JPEGs, constrained layout, a light grid."""
+    """Set one style: figures as small JPEGs with a light grid, tables whose texts are not cut."""
     sns.set_theme(context="notebook", style="whitegrid", font_scale=0.8)
     plt.rcParams.update({"figure.dpi": 96, "figure.constrained_layout.use": True})
+    pd.set_option("display.max_colwidth", None)
     set_matplotlib_formats("jpeg", pil_kwargs={"quality": 85}, bbox_inches=None)
 
 

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator
 import contextlib
+import logging
 import os
 import sys
 import tempfile
+
+# Matplotlib, which Keras imports too, notes that it lists fonts or cannot write the home folder.
+logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ Every module that needs them takes them from here, so the notes about missing GP
 reach a notebook, whichever module is imported first.
 """
 
+import contextlib
 import os
 
 from dermaface.quiet import quiet
@@ -14,8 +15,11 @@ with quiet():
     import keras
     import tensorflow as tf
 
-    # Looking for a GPU is what prints; afterwards TensorFlow remembers the answer.
-    tf.config.list_physical_devices()
+    # Looking for a GPU is what prints; afterwards TensorFlow remembers the answer. Without memory
+    # growth, the first kernel would take all memory of every GPU, and a second one would get none.
+    for gpu in tf.config.list_physical_devices("GPU"):
+        with contextlib.suppress(RuntimeError):  # in use already
+            tf.config.experimental.set_memory_growth(gpu, True)
 
 # Python-side notes, such as "Assets written to"; errors are raised anyway.
 tf.get_logger().setLevel("ERROR")

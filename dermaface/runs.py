@@ -139,8 +139,12 @@ class Run:
 
     @property
     def is_sample(self) -> bool:
-        """Whether the run was made from the drawn sample set."""
-        return bool(self.read().get("data", {}).get("sample"))
+        """Whether the run was made from the drawn sample set, or stopped before it was drawn."""
+        noted = self.read()
+        if "data" in noted:
+            return noted["data"]["sample"]
+        parts = noted.get("notebooks", {})
+        return NOTEBOOKS[0] in parts and parts[NOTEBOOKS[0]]["parameters"]["data"] == ""
 
     @property
     def class_names(self) -> list[str]:

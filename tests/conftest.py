@@ -75,6 +75,5 @@ def imagenet_weights():
     """Skip where Keras has no ImageNet weights of MobileNetV2 on disk."""
     from dermaface import backbones
 
-    home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
-    if not (home / "models" / backbones.BACKBONES["mobilenet_v2"].weights_file).is_file():
+    if not backbones.published_weights_path("mobilenet_v2").is_file():
         pytest.skip("real weights: KERAS_HOME does not hold MobileNetV2's ImageNet weights")

@@ -1,6 +1,8 @@
 """Tests of dermaface.backbones: scaling, weights and what they are worth."""
 
-from dermaface import backbones, datasets, images, sample
+import sys
+
+from dermaface import backbones, datasets, images, models, sample
 from dermaface.quiet_tensorflow import keras
 import numpy as np
 import pytest
@@ -9,10 +11,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 
-def extractor(name, image_size, weights="pretrained"):
+def extractor(name, image_size, weights="pretrained", alpha=1.0):
     """Return a model from pixels 0..255 to the mean of each feature."""
     pixels = keras.Input((image_size, image_size, 3))
-    features = backbones.apply_backbone(name, pixels, weights)
+    features = backbones.apply_backbone(name, pixels, weights, alpha)
     return keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(features))
 
 
@@ -85,12 +87,14 @@ def test_scaling_is_inside_and_the_graph_is_flat():
 
 def test_an_unknown_backbone_names_the_nearest():
     with pytest.raises(ValueError, match="Did you mean 'mobilenet_v2'"):
-        backbones.get_backbone("mobilnet")
+        backbones.get_backbone("mobilnet_v2")
 
 
-def test_an_image_size_that_is_too_small():
-    with pytest.raises(ValueError, match="at least 32 pixels; got 16"):
-        extractor("tiny", 16)
+@pytest.mark.parametrize(("name", "size"), [("tiny", 16), ("xception", 64)])
+def test_an_image_size_that_is_too_small(name, size):
+    smallest = backbones.get_backbone(name).smallest
+    with pytest.raises(ValueError, match=f"at least {smallest} pixels; got {size}"):
+        extractor(name, size, "random")
 
 
 def test_weights_that_are_not_there(tmp_path):
@@ -116,14 +120,113 @@ def test_weights_by_path_are_loaded(tmp_path):
     )
 
 
-def test_imagenet_weights_out_of_reach_name_the_ways_out(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["mobilenet", "mobilenet_v3_small", "efficientnet_b0"])
+def test_imagenet_weights_out_of_reach_name_the_ways_out(tmp_path, monkeypatch, name):
     def offline(*args, **kwargs):
         raise Exception("URL fetch failure")
 
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(keras.applications, "MobileNetV2", offline)
+    monkeypatch.setattr(keras.applications, backbones.get_backbone(name).application, offline)
     with pytest.raises(ValueError) as caught:
-        backbones._published_weights("mobilenet_v2")
-    file = backbones.BACKBONES["mobilenet_v2"].weights_file
-    for word in (str(tmp_path), file, "KERAS_HOME", "weights=PATH", "tiny"):
+        backbones._published_weights(name, 1.0)
+    file = backbones.published_weights_path(name)
+    for word in (name, str(file), "KERAS_HOME", "weights=PATH", "tiny"):
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "alpha"),
+    [
+        (name, alpha)
+        for name, backbone in backbones.BACKBONES.items()
+        if name != "tiny"
+        for alpha in backbone.alphas
+    ],
+)
+def test_keras_looks_for_the_weights_under_the_same_name(tmp_path, monkeypatch, name, alpha):
+    class Asked(Exception):
+        """Ends the build where Keras would download."""
+
+    def get_file(file, *args, **kwargs):
+        raise Asked(file)
+
+    backbone = backbones.BACKBONES[name]
+    function = getattr(keras.applications, backbone.application)
+    modules = sys.modules[function.__module__], sys.modules["keras.src.applications.resnet"]
+    monkeypatch.setattr(modules[1].file_utils, "get_file", get_file)
+    for module in modules:
+        # Keras asks once all layers are there; the model made of them is not needed.
+        monkeypatch.setattr(module, "Functional", lambda *args, **kwargs: None, raising=False)
+    options = {"alpha": alpha} if backbone.width is None else {}
+    with pytest.raises(Asked) as asked:
+        function(input_shape=(224, 224, 3), include_top=False, weights="imagenet", **options)
+    assert str(asked.value) == backbones.published_weights_path(name, alpha).name
+
+
+def test_a_width_without_published_weights():
+    with pytest.raises(ValueError, match="mobilenet_v2 for alpha 0.6.*0.35, 0.5, 0.75, 1.0"):
+        extractor("mobilenet_v2", 96, alpha=0.6)
+    assert extractor("mobilenet_v2", 96, "random", alpha=0.6).count_params() < 1_600_000
+
+
+@pytest.mark.parametrize(
+    ("name", "alpha", "message"),
+    [
+        ("tiny", 0.5, "fixed width"),
+        ("xception", 0.5, "fixed width"),
+        ("mobilenet", -1.0, "must be positive"),
+    ],
+)
+def test_a_width_that_cannot_be(name, alpha, message):
+    with pytest.raises(ValueError, match=message):
+        extractor(name, 96, "random", alpha=alpha)
+
+
+@pytest.mark.parametrize("name", backbones.BACKBONES)
+def test_the_facts_in_the_table_are_those_of_the_network(name):
+    backbone = backbones.BACKBONES[name]
+    model = models.build_model(2, name, backbone.image_size, weights="random")
+    head = sum(weight.shape.num_elements() for weight in model.layers[-1].weights)
+    assert (model.count_params() - head) / 1e6 == pytest.approx(backbone.parameters, abs=0.006)
+    assert round(models.multiply_adds(model) / 1e6) == backbone.multiply_adds
+    assert backbone.top1 is None or 60 < backbone.top1 < 85
+    # Fine-tuning starts right behind a point at which the network can be cut in two.
+    names = [layer.name for layer in model.layers]
+    before = names[names.index(backbone.fine_tune_from) - 1]
+    assert before in models.cut_points(model)
+
+    scaling = keras.Model(model.input, scaled_by(model))
+    black_and_white = np.stack([np.zeros((backbone.image_size,) * 2 + (3,)), np.full(
+        (backbone.image_size,) * 2 + (3,), 255.0)])  # fmt: skip
+    low, high = scaling(black_and_white).numpy()[:, 5, 5]
+    if backbone.scaling == "imagenet":
+        mean, std = np.array(backbones.IMAGENET_MEAN), np.array(backbones.IMAGENET_STD)
+        np.testing.assert_allclose([low, high], [-mean / std, (1 - mean) / std], atol=1e-5)
+    else:
+        np.testing.assert_allclose([low, high], [[-1] * 3, [1] * 3], atol=1e-6)
+
+
+def scaled_by(model):
+    """Return the tensor that goes into a model's first convolution or the padding before it."""
+    first = next(
+        layer
+        for layer in model.layers
+        if isinstance(layer, (keras.layers.Conv2D, keras.layers.ZeroPadding2D))
+    )
+    return first.input
+
+
+def test_the_cost_table_has_a_row_for_every_backbone():
+    table = backbones.cost_table()
+    assert list(table.index) == list(backbones.BACKBONES)
+    assert table.loc["mobilenet_v2", "multiply_adds"] == 299
+    assert np.isnan(table.loc["tiny", "top1"])
+
+
+def test_a_hub_handle_is_told_by_its_slash(tmp_path):
+    for name in ("https://example.com/m/1", "a/b/c/d/1", str(tmp_path), "hub_mobilenet_v2"):
+        assert backbones.is_hub_handle(name)
+        assert backbones.get_backbone(name).fine_tune_from == "hub"
+    assert not backbones.is_hub_handle("mobilenet_v2")
+    for handle in backbones.HUB_HANDLES.values():
+        assert handle.startswith("https://") and "feature_vector" in handle

@@ -200,7 +200,7 @@ def test_csv(tmp_path):
     [
         ("file,label\na.png,x\n", "must have the columns path"),
         ("path,label,split\na.png,x,dev\n", "names the split 'dev'"),
-        ("path,label\n../a.png,x\n", "lies outside its folder"),
+        ("path,label\n../a.png,x\n", "lies outside the folder"),
         ("path,label\n", "No images are found"),
         ("", "cannot be read as a CSV file"),
     ],
@@ -242,3 +242,16 @@ def test_the_fingerprint_follows_content_labels_and_splits(tmp_path):
         changed = frame.copy()
         changed.loc[0, column] = value
         assert fingerprint(changed) != original
+
+
+def test_a_csv_of_ids_with_the_photos_in_another_folder(tmp_path):
+    (tmp_path / "train").mkdir()
+    for name in ("0a.jpg", "0b.PNG", "0.c"):
+        Image.new("RGB", (20, 20)).save(tmp_path / "train" / name, format="PNG")
+    (tmp_path / "train" / "0b.PNG").rename(tmp_path / "train" / "0b.png")
+    (tmp_path / "labels.csv").write_text("id,label\n0a,x\n0b,x\n0.c,y\n0d,y\n")
+    root, frame = images.find_images(tmp_path / "labels.csv", "train")
+    assert root == tmp_path / "train"
+    assert frame["path"].tolist() == ["0.c", "0a.jpg", "0b.png", "0d"]
+    checked = images.check_images(root, frame)
+    assert checked["status"].tolist() == ["kept", "kept", "kept", "excluded"]

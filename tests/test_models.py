@@ -26,9 +26,11 @@ def test_the_head_has_the_layers_asked_for():
     )
     names = [layer.name for layer in model.layers]
     head = names[names.index("pooling") :]
-    assert head == ["pooling", "dense_1", "dense_2", "dropout", "probabilities"]
+    assert head == (
+        ["pooling", "dropout_1", "dense_1", "relu_1", "dropout_2", "dense_2", "relu_2"]
+        + ["dropout", "probabilities"]
+    )
     assert model.get_layer("dense_1").units == 16
-    assert model.get_layer("dense_2").activation is keras.activations.relu
     assert model.get_layer("dropout").rate == 0.4
     assert float(model.get_layer("probabilities").kernel_regularizer.l2) == pytest.approx(0.01)
 
@@ -71,8 +73,45 @@ def test_only_what_is_set_free_learns_and_batch_normalization_never_moves(pictur
         assert len(frozen) == 52 and not moved & set(frozen)
 
 
+def test_a_normalised_head_learns_its_own_statistics(pictures):
+    model = models.build_model(
+        4, "tiny", 96, dense_units=[8], batch_normalization=True, weights="random"
+    )
+    names = [layer.name for layer in model.layers]
+    assert names[names.index("pooling") :] == (
+        ["pooling", "normalization", "dropout_1", "dense_1", "normalization_1", "relu_1"]
+        + ["dropout", "probabilities"]
+    )
+    models.set_trainable(model)
+    model.compile(keras.optimizers.SGD(0.1), "categorical_crossentropy")
+    before = [
+        model.get_layer(name).get_weights() for name in ("normalization", "Conv1", "bn_Conv1")
+    ]
+    model.fit(*pictures, verbose=0)
+    after = [model.get_layer(name).get_weights() for name in ("normalization", "Conv1", "bn_Conv1")]
+    same = [
+        all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+        for a, b in zip(before, after, strict=True)
+    ]
+    assert same == [False, True, True]
+
+
+def test_cut_points_are_where_one_tensor_carries_everything():
+    pixels = keras.Input((8, 8, 3), name="image")
+    a = keras.layers.Conv2D(4, 1, name="a")(pixels)
+    b = keras.layers.Conv2D(4, 1, name="b")(a)
+    added = keras.layers.Add(name="added")([a, b])
+    # Arithmetic is an operation without a layer, and counts as well.
+    gated = keras.layers.Multiply(name="gated")([added, keras.layers.ReLU(name="gate")(added) + 3])
+    pooled = keras.layers.GlobalAveragePooling2D(name="pooling")(gated)
+    model = keras.Model(pixels, keras.layers.Dense(2, name="probabilities")(pooled))
+    assert models.cut_points(model) == ["image", "a", "added", "gated", "pooling"]
+    assert models.block_ends(model) == ["added"]
+    assert models.multiply_adds(model) == 64 * (12 + 16) + 8
+
+
 def test_an_unknown_first_layer_names_the_blocks(small_model):
-    with pytest.raises(ValueError, match="block_13_expand.*head at pooling"):
+    with pytest.raises(ValueError, match="pooling .the head alone.*block_2_add, block_4_add"):
         models.set_trainable(small_model, "block_99")
 
 

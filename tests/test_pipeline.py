@@ -1,5 +1,7 @@
 """Tests of dermaface.pipeline: parameters, and runs on a small sample set."""
 
+import contextlib
+import io
 import json
 import shutil
 
@@ -22,23 +24,35 @@ QUICK = {
 }
 
 
-def arguments(folder, name, **parameters):
-    out = ["run", "--output-dir", str(folder), "--run-name", name]
-    for key, value in (QUICK | parameters).items():
-        out += ["-p", key, str(value)]
-    return out
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """Return parameters of a quick run, on a small TensorFlow Hub module in a local folder."""
+    from dermaface import hub
+    from dermaface.quiet_tensorflow import keras
+
+    pixels = keras.Input((32, 32, 3))
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(pixels)
+    for filters in (8, 16):
+        x = keras.layers.Conv2D(filters, 3, strides=2, activation="relu")(x)
+    network = keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(x))
+    module = hub.save_module(network, str(tmp_path_factory.mktemp("hub") / "module"))
+    return QUICK | {"backbone": module, "image_size": 32}
 
 
 @pytest.fixture(scope="module")
-def quick_run(tmp_path_factory):
-    """Run the command on a small sample set and return the finished run and its output."""
-    import contextlib
-    import io
+def quick_run(quick, tmp_path_factory):
+    """Run the command on a small sample set and return the finished run and its output.
 
-    folder = tmp_path_factory.mktemp("runs with space")
+    The folder has a space and an umlaut in its name, and the home folder cannot be written.
+    """
+    folder = tmp_path_factory.mktemp("läufe with space")
+    arguments = ["run", "--output-dir", str(folder), "--run-name", "quick"]
+    for name, value in quick.items():
+        arguments += ["-p", name, str(value)]
     printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        status = cli.main(arguments(folder, "quick"))
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.setenv("HOME", "/proc/nowhere")
+        status = cli.main(arguments)
     assert status == 0
     return Run(folder / "quick"), printed.getvalue()
 
@@ -108,18 +122,47 @@ def test_the_command_prints_progress_the_table_and_the_notice(quick_run):
     assert "drawn pictures" in run.path("report.html").read_text(encoding="utf-8")
 
 
-def test_resume_runs_only_what_changed(quick_run):
+def test_a_home_folder_that_cannot_be_written_leaves_no_chatter(quick_run):
+    run, _ = quick_run
+    for notebook in NOTEBOOKS:
+        executed = nbformat.read(run.path(f"notebooks/{notebook}.ipynb"), as_version=4)
+        for cell in executed.cells:
+            for output in cell.get("outputs", []):
+                assert output.get("name") != "stderr", output["text"]
+
+
+def test_a_kernel_that_dies_is_told_in_one_paragraph(tmp_path, monkeypatch):
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_code_cell("run_name: str = ''", metadata={"tags": ["parameters"]}),
+            nbformat.v4.new_code_cell("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"),
+        ],
+        metadata={"kernelspec": {"name": "python3", "language": "python", "display_name": ""}},
+    )
+    nbformat.write(notebook, tmp_path / "dies.ipynb")
+    monkeypatch.setattr(pipeline, "notebook_path", lambda name: tmp_path / "dies.ipynb")
+    (tmp_path / "run").mkdir()
+    with pytest.raises(pipeline.PipelineError, match="its kernel died") as caught:
+        pipeline._run_notebook(Run(tmp_path / "run"), NOTEBOOKS[2], {"run_name": "run"})
+    for word in (NOTEBOOKS[2], "memory", "smaller batch_size", str(tmp_path / "run")):
+        assert word in str(caught.value)
+    assert (tmp_path / "run" / "notebooks" / f"{NOTEBOOKS[2]}.ipynb").is_file()
+
+
+def test_resume_runs_only_what_changed(quick, quick_run):
     run, _ = quick_run
     said = []
-    parameters = QUICK | {"run_name": run.name, "output_dir": str(run.folder.parent)}
+    parameters = quick | {"run_name": run.name, "output_dir": str(run.folder.parent)}
     before = run.path("model.keras").read_bytes()
     pipeline.run(parameters | {"calibration_images": 15}, resume=True, say=said.append)
-    assert [line.endswith("not run again") for line in said[:5]] == [False, True, True, True, False]
+    assert [line.endswith("not run again") for line in said[:5]] == (
+        [False, True, True, True, False]
+    )
     assert run.path("model.keras").read_bytes() == before
     assert run.parameters("05_convert_and_test_tflite")["calibration_images"] == 15
 
 
-def test_the_gate_fails_a_run_whose_file_does_not_answer_like_the_model(quick_run, tmp_path):
+def test_the_gate_fails_a_run_whose_file_does_not_answer_like_the_model(quick, quick_run, tmp_path):
     run, _ = quick_run
     copy = Run(tmp_path / "broken")
     shutil.copytree(run.folder, copy.folder)
@@ -129,7 +172,7 @@ def test_the_gate_fails_a_run_whose_file_does_not_answer_like_the_model(quick_ru
     table["predicted"] = table["predicted"].map(lambda name: "acne" if name != "acne" else "milia")
     table.to_csv(copy.path("predictions.csv"), index=False)
     parameters = pipeline.assign_parameters(
-        QUICK | {"run_name": "broken", "output_dir": str(tmp_path)}
+        quick | {"run_name": "broken", "output_dir": str(tmp_path)}
     )
     with pytest.raises(pipeline.PipelineError, match="Nothing is released") as caught:
         pipeline._run_notebook(copy, NOTEBOOKS[4], parameters[NOTEBOOKS[4]])
@@ -163,6 +206,15 @@ def test_an_existing_run_of_photos_is_refused(tmp_path, capsys):
     message = fail(capsys, "run", "--output-dir", str(tmp_path), "--run-name", "mine")
     assert "exists already" in message and "--resume" in message
     assert [p.name for p in run.folder.iterdir()] == ["run.json"]
+
+
+def test_a_run_of_the_sample_that_stopped_early_is_made_anew(tmp_path, capsys):
+    out = ["run", "--output-dir", str(tmp_path), "--run-name", "demo"]
+    for _ in range(2):
+        message = fail(
+            capsys, *out, "-p", "sample_images_per_class", "2", "-p", "validation_size", "1.0"
+        )
+        assert "leave something" in message
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path, capsys):

@@ -26,7 +26,7 @@ def fit(checkpoint, learning_rate=0.1, patience=0, epochs=6):
 
 
 def test_history_has_the_columns_of_the_contract(tmp_path):
-    _, history, _ = fit(tmp_path / "a.weights.h5")
+    _, history, _ = fit(tmp_path / "a.npz")
     frame = training.history_frame(history, "head", 0.1)
     assert ",".join(frame.columns) == (
         "stage,epoch,loss,accuracy,val_loss,val_accuracy,learning_rate"
@@ -37,15 +37,15 @@ def test_history_has_the_columns_of_the_contract(tmp_path):
 
 def test_early_stopping_ends_a_stage_and_the_checkpoint_keeps_the_best(tmp_path):
     # The validation labels are wrong, so every epoch makes the validation loss worse.
-    model, history, validation_data = fit(tmp_path / "a.weights.h5", patience=2)
+    model, history, validation_data = fit(tmp_path / "a.npz", patience=2)
     losses = history.history["val_loss"]
     assert len(losses) == 3 and losses[0] == min(losses)
-    model.load_weights(tmp_path / "a.weights.h5")
+    training.load_weights(model, tmp_path / "a.npz")
     assert model.evaluate(*validation_data, verbose=0)[0] == pytest.approx(losses[0], abs=1e-6)
 
 
 def test_a_loss_that_became_nan_is_an_error(tmp_path):
-    _, history, _ = fit(tmp_path / "a.weights.h5", learning_rate=float("inf"))
+    _, history, _ = fit(tmp_path / "a.npz", learning_rate=float("inf"))
     with pytest.raises(ValueError, match="became NaN.*lower one"):
         training.history_frame(history, "head", float("inf"))
 
