@@ -2,18 +2,27 @@
 
 from collections.abc import Iterable
 import concurrent.futures
+import csv
 import hashlib
+import io
 import os
 from pathlib import Path
 
 from dermaface import runs, runtime, sample
-from dermaface.runs import Run, hash_file
+from dermaface.runs import Run
+import imagehash
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageOps
+from PIL import Image
+import scipy.ndimage
+import scipy.sparse.csgraph
+from tqdm import tqdm
 
 # The columns of images.csv, a row an image.
-COLUMNS = "path label split group width height format orientation sha256 status reason".split()
+COLUMNS = (
+    "path label split group width height format orientation sha256 status reason "
+    "mode flags blur_score brightness copies"
+).split()
 SPLITS = ("train", "validation", "test")
 SPLIT_FOLDERS = {
     "train": "train",
@@ -22,10 +31,28 @@ SPLIT_FOLDERS = {
     "valid": "validation",
     "test": "test",
 }
+# Files and folders that systems leave behind, besides those whose names start with a dot.
+SYSTEM_NAMES = frozenset(("thumbs.db", "desktop.ini", "__macosx", "@eadir", "icon\r"))
+
+SMALLEST_SIDE = 16  # pixels; less shows nothing
+# Blur and brightness are measured, and photos compared, at one size, since they depend on it.
+WORKING_SIZE = 224
+DARK, BRIGHT = 40, 215  # mean grey levels beyond which a photo is flagged
+LONGEST_SHAPE = 3.0  # long side through short side beyond which a photo is flagged
+# Two photos are copies if their 64-bit perceptual hashes differ in few bits and their details
+# agree. Measured on 3,409 clothing photos: of different garments on one background, no pair
+# reaches 0.8; copies that were halved, compressed, recoloured, mirrored or cropped by up to 8 %
+# reach 0.91.
+HASH_DISTANCE = 10
+DETAIL_CORRELATION = 0.87
+CROPS = (0.0, 0.015, 0.03, 0.045, 0.06, 0.08)  # shares of the side cut off all around
 
 
 def find_images(data: str | Path, image_root: str | Path = "") -> tuple[Path, pd.DataFrame]:
     """List the labelled images of a folder or a CSV file, without opening them.
+
+    Every file below a class folder is listed, whatever its name, except what systems leave behind
+    (`.DS_Store`, `Thumbs.db`); `count_files` tells what was passed over.
 
     Args:
         data: a folder of class folders; the same under `train/`, `validation/` (or `val/`,
@@ -35,16 +62,18 @@ def find_images(data: str | Path, image_root: str | Path = "") -> tuple[Path, pd
             folder; "" is that folder.
 
     Returns:
-        The data root, and a frame with the columns `path` (relative to it), `label`, `split` and
-        `group` ("" where not given), sorted by path.
+        The data root, and a frame with the columns `path` (relative to it), `label`, `split`,
+        `group` ("" where not given), and `reason` (why a file must not be opened, or ""), sorted by
+        path. Its `attrs["notes"]` lists what of a CSV file was passed over.
 
     Raises:
-        ValueError: there is nothing there, no images in it, or a CSV without the right columns.
+        ValueError: there is nothing there, no files in it, or a CSV file with mistakes in it.
     """
     data = Path(data).expanduser().resolve()
+    notes = []
     if data.is_file():
         root = (data.parent / Path(image_root).expanduser()).resolve()
-        rows = _rows_of_csv(data, root)
+        rows = _rows_of_csv(data, root, notes)
     elif data.is_dir():
         root, rows = data, _rows_of_folder(data)
     else:
@@ -57,45 +86,89 @@ def find_images(data: str | Path, image_root: str | Path = "") -> tuple[Path, pd
             "it, or train/, validation/ and test/ with such folders in them."
         )
     frame = pd.DataFrame(rows, columns=["path", "label", "split", "group"])
-    return root, frame.sort_values("path", ignore_index=True)
+    frame["reason"] = [_reason_to_refuse(root, path) for path in frame["path"]]
+    frame.loc[frame["label"] == "", "reason"] = "has no label"
+    frame = frame.sort_values("path", ignore_index=True)
+    frame.attrs["notes"] = notes
+    return root, frame
+
+
+def _is_system_name(name: str) -> bool:
+    """Tell whether a system, and not a person, has put a file or folder there."""
+    return name.startswith(".") or name.lower() in SYSTEM_NAMES
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    """Return the folders in a folder that a person has put there, sorted."""
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not _is_system_name(p.name))
 
 
 def _rows_of_folder(root: Path) -> list[tuple[str, str, str, str]]:
-    """Return (path, label, split, "") for each image file below class folders."""
-    top = [p for p in sorted(root.iterdir()) if p.is_dir() and not p.name.startswith(".")]
+    """Return (path, label, split, "") for each file below class folders."""
+    top = _folders_in(root)
     split_folders = [p for p in top if p.name.lower() in SPLIT_FOLDERS]
     given = {SPLIT_FOLDERS[p.name.lower()] for p in split_folders}
     if "train" in given and len(given) > 1:
         class_folders = [
             (SPLIT_FOLDERS[folder.name.lower()], p)
             for folder in split_folders
-            for p in sorted(folder.iterdir())
-            if p.is_dir() and not p.name.startswith(".")
+            for p in _folders_in(folder)
         ]
     else:
         class_folders = [("", p) for p in top]
     return [
         (file.relative_to(root).as_posix(), folder.name, split, "")
         for split, folder in class_folders
-        for file in runtime.find_image_files(folder)
+        for file in _files_below(folder)
     ]
 
 
-def _rows_of_csv(file: Path, root: Path) -> list[tuple[str, str, str, str]]:
-    """Return (path, label, split, group) for each row of a CSV file."""
+def _files_below(folder: Path) -> list[Path]:
+    """Return the files below a class folder; a link to a folder counts as one file."""
+    if folder.is_symlink():
+        return [folder]
+    found = []
+    for parent, folders, names in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+        folders[:] = [n for n in folders if n not in links and not _is_system_name(n)]
+        found += [Path(parent, name) for name in names + links if not _is_system_name(name)]
+    return found
+
+
+def _reason_to_refuse(root: Path, path: str) -> str:
+    """Return why a file must not be opened, or ""."""
+    file = root / path
+    if not file.is_symlink():
+        return ""
+    if not file.resolve().is_relative_to(root):
+        return "is a link that leaves the data folder"
+    return "is a link to a folder" if file.is_dir() else ""
+
+
+def _rows_of_csv(file: Path, root: Path, notes: list[str]) -> list[tuple[str, str, str, str]]:
+    """Return (path, label, split, group) for each row of a CSV file, and note what is not used."""
     try:
-        frame = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file} cannot be read as a CSV file: {error}") from error
-    frame = frame.rename(columns={"id": "path"})
+        text = file.read_text(encoding="utf-8-sig")
+        head = text.splitlines()[0] if text.strip() else ""
+        separator = max(",;\t", key=head.count)
+        frame = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False)
+    except (ValueError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{file} cannot be read as a CSV file in UTF-8: {error}") from error
+    frame.columns = frame.columns.str.strip().str.lower()
+    if "path" not in frame:
+        frame = frame.rename(columns={"id": "path"})
     if not {"path", "label"} <= set(frame.columns):
         raise ValueError(
-            f"{file} must have the columns path (or id) and label; it has "
-            f"{', '.join(frame.columns)}."
+            f"{file} must have the columns path (or id) and label, and may have split and group; "
+            f"it has {', '.join(frame.columns)}."
         )
+    unused = [name for name in frame if name not in ("path", "label", "split", "group")]
+    if unused:
+        notes.append(f"The CSV file's columns {', '.join(unused)} are not used.")
     for column in ("split", "group"):
         if column not in frame:
             frame[column] = ""
+    frame = frame[["path", "label", "split", "group"]].apply(lambda column: column.str.strip())
     frame["split"] = frame["split"].str.lower().replace(SPLIT_FOLDERS)
     unknown = sorted(set(frame["split"]) - {*SPLITS, ""})
     if unknown:
@@ -104,10 +177,21 @@ def _rows_of_csv(file: Path, root: Path) -> list[tuple[str, str, str, str]]:
             f"{', '.join(SPLITS)}."
         )
     for path in frame["path"]:
-        if not (root / path).resolve().is_relative_to(root):
+        if not Path(os.path.normpath(root / path)).is_relative_to(root) or not path:
             raise ValueError(f"{file} names {path!r}, which lies outside the folder {root}.")
     frame["path"] = [_with_ending(root, path) for path in frame["path"]]
-    return list(frame[["path", "label", "split", "group"]].itertuples(index=False, name=None))
+    repeated = int(frame.duplicated().sum())
+    if repeated:
+        notes.append(f"{repeated} rows of the CSV file repeat another one and count once.")
+    frame = frame.drop_duplicates()
+    twice = frame[frame.duplicated("path", keep=False)].sort_values("path")
+    if len(twice):
+        first, second = twice.head(2).itertuples(index=False, name=None)
+        raise ValueError(
+            f"{file} has two rows for {first[0]!r} that differ: {first[1:]} and {second[1:]} "
+            "(label, split, group). Keep one of them."
+        )
+    return list(frame.itertuples(index=False, name=None))
 
 
 def _with_ending(root: Path, path: str) -> str:
@@ -118,39 +202,188 @@ def _with_ending(root: Path, path: str) -> str:
     return next((path + e for e in endings if (root / f"{path}{e}").is_file()), path)
 
 
-def check_images(root: Path, frame: pd.DataFrame) -> pd.DataFrame:
-    """Open every image and read it to its end.
+def count_files(root: Path, photos: pd.DataFrame) -> pd.Series:
+    """Count every file below the data root, by what became of it.
+
+    Args:
+        root: the data root.
+        photos: as from `check_images`.
+
+    Returns:
+        Counts that add up to the files on disk, with their sum: `kept` and `excluded` of the listed
+        files, `system files`, and `files beside the class folders` (of a CSV file: files that it
+        does not name).
+    """
+    on_disk = []
+    for parent, folders, names in os.walk(root):
+        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+        on_disk += [Path(parent, name).relative_to(root) for name in names + links]
+    others = {path.as_posix(): path for path in on_disk}
+    # A CSV file may name what is not there.
+    names = [Path(os.path.normpath(path)).as_posix() for path in photos["path"]]
+    listed = photos[[others.pop(name, None) is not None for name in names]]
+    system = sum(any(_is_system_name(part) for part in path.parts) for path in others.values())
+    return pd.Series(
+        {
+            "kept": int((listed["status"] == "kept").sum()),
+            "excluded": int((listed["status"] == "excluded").sum()),
+            "system files": system,
+            "files beside the class folders": len(others) - system,
+            "on disk": len(on_disk),
+        }
+    )
+
+
+def check_images(
+    root: Path, frame: pd.DataFrame, blur_threshold: float = 100.0, cache: Path | None = None
+) -> pd.DataFrame:
+    """Open every image, read it to its end, and measure it.
 
     Args:
         root: the data root.
         frame: as from `find_images`.
+        blur_threshold: `runtime.blur_score` at 224 px below which a photo is flagged.
+        cache: a folder in which to remember the findings; a file of the same size and time of
+            change is not opened again. None remembers nothing.
 
     Returns:
-        The frame with the columns `width`, `height` (upright, in pixels), `format`, `orientation`
-        (EXIF, 1 is upright), `sha256` of the file, `status` (`kept` or `excluded`) and `reason`.
+        The frame with the columns of `images.csv` and `phash` and `mirrored_phash`: `width`,
+        `height` (upright, in pixels), `format`, `orientation` (EXIF, 1 is upright), `mode` (of its
+        pixels, in Pillow's terms), `sha256` of the file, `status` (`kept` or `excluded`) and
+        `reason`; `blur_score` and `brightness` (mean grey
+        level, 0..255) at 224 px, and `flags`, some of `blur`, `dark`, `bright` and `shape`.
     """
+    stamps = [_stamp(root / path) for path in frame["path"]]
+    known = _read_cache(cache, root)
+    wanted = [
+        number
+        for number, (path, stamp, reason) in enumerate(
+            zip(frame["path"], stamps, frame["reason"], strict=True)
+        )
+        if not reason and (path, stamp) not in known
+    ]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        facts = pd.DataFrame(list(pool.map(lambda path: _check_image(root / path), frame["path"])))
-    return pd.concat([frame.reset_index(drop=True), facts], axis=1)[COLUMNS]
+        paths = [root / frame["path"].iloc[number] for number in wanted]
+        # Folders that are checked in a few seconds need no bar.
+        bar = tqdm(
+            total=len(paths), desc="checking", unit="files", delay=10, mininterval=5, leave=False
+        )
+        for number, facts in zip(wanted, pool.map(_check_image, paths), strict=True):
+            known[frame["path"].iloc[number], stamps[number]] = facts
+            bar.update()
+        bar.close()
+    rows = [
+        EMPTY | {"reason": reason} if reason else known[path, stamp]
+        for path, stamp, reason in zip(frame["path"], stamps, frame["reason"], strict=True)
+    ]
+    if wanted:
+        _write_cache(cache, root, known)
+    facts = pd.DataFrame(rows, columns=list(EMPTY))
+    facts["status"] = np.where(facts["reason"] == "", "kept", "excluded")
+    facts["flags"] = _flags(facts, blur_threshold)
+    facts["copies"] = ""
+    left = frame.drop(columns="reason").reset_index(drop=True)
+    return pd.concat([left, facts], axis=1)[[*COLUMNS, "phash", "mirrored_phash"]]
+
+
+EMPTY = {
+    "width": 0,
+    "height": 0,
+    "format": "",
+    "orientation": 1,
+    "sha256": "",
+    "reason": "",
+    "mode": "",
+    "blur_score": 0.0,
+    "brightness": 0.0,
+    "phash": "",
+    "mirrored_phash": "",
+}
+
+
+def _stamp(path: Path) -> str:
+    """Return a file's size and time of change, which tell whether it is still the same."""
+    try:
+        status = path.stat()
+    except OSError:
+        return "missing"
+    return f"{status.st_size}/{status.st_mtime_ns}"
+
+
+def _cache_file(cache: Path, root: Path) -> Path:
+    """Return where the findings about a data root lie; another version of them has another name."""
+    return cache / f"checked-1-{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.csv"
+
+
+def _read_cache(cache: Path | None, root: Path) -> dict[tuple[str, str], dict]:
+    """Return what is remembered of each (path, stamp)."""
+    if cache is None or not _cache_file(cache, root).is_file():
+        return {}
+    types = {name: type(value) for name, value in EMPTY.items()} | {"path": str, "stamp": str}
+    try:
+        table = pd.read_csv(_cache_file(cache, root), keep_default_na=False, dtype=types)
+        keys = zip(table.pop("path"), table.pop("stamp"), strict=True)
+        return dict(zip(keys, table[list(EMPTY)].to_dict("records"), strict=True))
+    except (ValueError, KeyError, OSError):
+        return {}  # damaged: everything is checked anew
+
+
+def _write_cache(cache: Path | None, root: Path, known: dict[tuple[str, str], dict]) -> None:
+    """Remember the findings of each (path, stamp); a file that is not there has none."""
+    if cache is None:
+        return
+    table = pd.DataFrame(
+        [{"path": p, "stamp": s} | facts for (p, s), facts in known.items() if s != "missing"]
+    )
+    runs.write_csv(_cache_file(cache, root), table)
 
 
 def _check_image(path: Path) -> dict:
-    """Return what `images.csv` says of one file."""
-    facts = {"width": 0, "height": 0, "format": "", "orientation": 1, "sha256": ""}
+    """Return what can be said of one file."""
+    facts = dict(EMPTY)
     try:
-        facts["sha256"] = hash_file(path)
-        runtime.decode_image(path)
-        with Image.open(path) as image:
-            facts["format"] = image.format
+        content = path.read_bytes()
+        facts["sha256"] = hashlib.sha256(content).hexdigest()
+        if not content:
+            return facts | {"reason": "is empty (0 bytes)"}
+        if content[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc"):
+            return facts | {"reason": "is a HEIC file; convert it to JPEG"}
+        pixels = runtime.decode_image(io.BytesIO(content), at_least=2 * WORKING_SIZE)
+        with Image.open(io.BytesIO(content)) as image:
+            facts["format"], facts["mode"] = image.format, image.mode
             facts["orientation"] = image.getexif().get(0x0112, 1)
-            facts["width"], facts["height"] = ImageOps.exif_transpose(image).size
+            turned = pixels.shape[0] > pixels.shape[1]
+            sides = sorted(image.size)
+            facts["width"], facts["height"] = sides if turned else sides[::-1]
+        if sides[0] < SMALLEST_SIDE:
+            return facts | {"reason": f"is only {facts['width']} x {facts['height']} pixels"}
     except FileNotFoundError:
-        return facts | {"status": "excluded", "reason": "there is no such file"}
+        return facts | {"reason": "there is no such file"}
     except (ValueError, OSError) as error:
-        # The message names the file, which has its own column.
-        reason = str(error).removeprefix(repr(str(path))).strip()
-        return facts | {"status": "excluded", "reason": reason}
-    return facts | {"status": "kept", "reason": ""}
+        return facts | {"reason": str(error).removeprefix("The file ")}
+    small = runtime.resize(pixels, WORKING_SIZE)
+    facts["blur_score"] = round(runtime.blur_score(small), 2)
+    facts["brightness"] = round(float(small.mean()), 2)
+    grey = Image.fromarray(small).convert("L")
+    facts["phash"] = str(imagehash.phash(grey))
+    facts["mirrored_phash"] = str(imagehash.phash(grey.transpose(Image.Transpose.FLIP_LEFT_RIGHT)))
+    return facts
+
+
+def _flags(facts: pd.DataFrame, blur_threshold: float) -> list[str]:
+    """Return the flags of each row, separated by spaces."""
+    long, short = facts[["width", "height"]].max(axis=1), facts[["width", "height"]].min(axis=1)
+    raised = {
+        "blur": facts["blur_score"] < blur_threshold,
+        "dark": facts["brightness"] < DARK,
+        "bright": facts["brightness"] > BRIGHT,
+        "shape": long > LONGEST_SHAPE * short,
+    }
+    kept = facts["status"] == "kept"
+    table = pd.DataFrame(
+        {name: np.where(column & kept, name, "") for name, column in raised.items()}
+    )
+    return [" ".join(filter(None, row)) for row in table.itertuples(index=False, name=None)]
 
 
 def load_thumbnails(root: Path, paths: Iterable[str], side: int = 128) -> list[np.ndarray]:
@@ -172,24 +405,206 @@ def load_thumbnails(root: Path, paths: Iterable[str], side: int = 128) -> list[n
     return thumbnails
 
 
+def find_copies(root: Path, photos: pd.DataFrame) -> pd.DataFrame:
+    """Find photos that show the same picture: equal files, and near copies, also mirrored.
+
+    Near copies (scaled, compressed again, a little cropped or recoloured) are found by 64-bit
+    perceptual hashes (Zauner 2010, as implemented by the ImageHash package) that differ in at most
+    ten bits, and confirmed on the pixels: the details of both, which are the grey levels at 48 x 48
+    less their surroundings, correlate by at least 0.87, as they are or with one a little cropped.
+
+    Args:
+        root: the data root.
+        photos: as from `check_images`.
+
+    Returns:
+        A row a pair: `path`, `copy`, `kind` (`exact`, `near` or `mirrored`), `conflict` (they lie
+        in different classes) and `leak` (they lie in different given splits).
+    """
+    kept = photos[photos["status"] == "kept"].sort_values("path")
+    # Equal files are compared once; near copies are sought among one of each.
+    first = kept.drop_duplicates("sha256").reset_index(drop=True)
+    names = dict(zip(first["sha256"], first["path"], strict=True))
+    again = kept[kept.duplicated("sha256")]
+    pairs = [(names[row.sha256], row.path, "exact") for row in again.itertuples()]
+    plain, mirrored = (
+        np.array([int(value, 16) for value in first[column]], dtype=np.uint64)
+        for column in ("phash", "mirrored_phash")
+    )
+    candidates = {}
+    for kind, other in (("mirrored", mirrored), ("near", plain)):
+        for a, b in _close_pairs(plain, other, HASH_DISTANCE):
+            if a < b:
+                candidates[a, b] = kind
+    shown = sorted({number for pair in candidates for number in pair})
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        paths = [root / first["path"][number] for number in shown]
+        details = dict(zip(shown, pool.map(_details, paths), strict=True))
+    for (a, b), kind in sorted(candidates.items()):
+        one, other = details[a], details[b]
+        if kind == "mirrored":
+            other = other[:, :, ::-1]
+        agreement = [(one * other[0]).mean(axis=(1, 2)), (one[0] * other).mean(axis=(1, 2))]
+        if np.max(agreement) >= DETAIL_CORRELATION:
+            pairs.append((first["path"][a], first["path"][b], kind))
+    table = pd.DataFrame(pairs, columns=["path", "copy", "kind"])
+    by_path = kept.set_index("path")
+    for name, column in (("conflict", "label"), ("leak", "split")):
+        values = by_path[column]
+        table[name] = values.reindex(table["path"]).to_numpy() != (
+            values.reindex(table["copy"]).to_numpy()
+        )
+    return table.astype({"conflict": bool, "leak": bool})
+
+
+def _close_pairs(left: np.ndarray, right: np.ndarray, distance: int) -> set[tuple[int, int]]:
+    """Return the pairs (i, j) of hashes that differ in at most `distance` bits.
+
+    Only hashes that agree in two neighbouring groups of four bits, of sixteen in a ring, are
+    compared. Hashes within seven bits always do; of those within ten, all but the rarest.
+
+    Args:
+        left: uint64 (n,).
+        right: uint64 (m,).
+        distance: bits.
+    """
+    found = set()
+    for shift in range(0, 64, 4):
+        turned = [
+            (x >> np.uint64(shift)) | (x << np.uint64((64 - shift) % 64)) for x in (left, right)
+        ]
+        keys = [(x & np.uint64(0xFF)).astype(np.uint8) for x in turned]
+        for value in np.unique(keys[0]):
+            i, j = (np.flatnonzero(key == value) for key in keys)
+            for part in np.array_split(i, -(-len(i) * max(len(j), 1) // 4_000_000) or 1):
+                apart = np.bitwise_count(left[part, None] ^ right[None, j])
+                a, b = np.nonzero(apart <= distance)
+                found.update(zip(part[a].tolist(), j[b].tolist(), strict=True))
+    return found
+
+
+def _details(path: Path) -> np.ndarray:
+    """Return a photo's details, cropped by each of `CROPS`: mean 0, variance 1, (crops, 48, 48)."""
+    image = Image.fromarray(runtime.decode_image(path, at_least=2 * WORKING_SIZE)).convert("L")
+    image = image.resize((160, 160), Image.Resampling.BOX)
+    details = []
+    for crop in CROPS:
+        low, high = 160 * crop, 160 * (1 - crop)
+        grey = image.resize((48, 48), Image.Resampling.BOX, box=(low, low, high, high))
+        grey = np.asarray(grey, dtype=np.float32)
+        detail = grey - scipy.ndimage.uniform_filter(grey, 7)
+        details.append((detail - detail.mean()) / max(detail.std(), 1e-6))
+    return np.stack(details)
+
+
+def group_copies(photos: pd.DataFrame, copies: pd.DataFrame) -> pd.DataFrame:
+    """Note in the column `copies` which photos belong together, by the path of one of them.
+
+    Args:
+        photos: as from `check_images`.
+        copies: as from `find_copies`.
+
+    Returns:
+        The frame with `copies` filled in where a photo has a copy.
+    """
+    position = {path: number for number, path in enumerate(photos["path"])}
+    members = _components(
+        len(photos),
+        [(position[a], position[b]) for a, b in zip(copies["path"], copies["copy"], strict=True)],
+    )
+    photos = photos.copy()
+    for numbers in members:
+        if len(numbers) > 1:
+            # The file with the smallest hash stands for all, wherever it lies.
+            stands = min(numbers, key=lambda number: photos["sha256"].iloc[number])
+            photos.iloc[numbers, photos.columns.get_loc("copies")] = photos["path"].iloc[stands]
+    return photos
+
+
+def _components(count: int, pairs: list[tuple[int, int]]) -> list[list[int]]:
+    """Return the numbers 0..count-1 in groups that pairs hold together."""
+    rows, columns = np.array(pairs, dtype=int).reshape(-1, 2).T
+    graph = scipy.sparse.coo_array((np.ones(len(pairs)), (rows, columns)), shape=(count, count))
+    _, labels = scipy.sparse.csgraph.connected_components(graph, directed=False)
+    groups = {}
+    for number, label in enumerate(labels.tolist()):
+        groups.setdefault(label, []).append(number)
+    return list(groups.values())
+
+
+def exclude(photos: pd.DataFrame, reasons: dict[str, str]) -> pd.DataFrame:
+    """Exclude photos.
+
+    Args:
+        photos: rows of `images.csv`.
+        reasons: a path and why it is excluded.
+    """
+    photos = photos.copy()
+    rows = photos["path"].isin(reasons)
+    photos.loc[rows, "status"] = "excluded"
+    photos.loc[rows, "reason"] = photos.loc[rows, "path"].map(reasons)
+    return photos
+
+
+def leaks(photos: pd.DataFrame, copies: pd.DataFrame) -> dict[str, str]:
+    """Return the photos of given splits to take out because a later split holds a copy.
+
+    A training photo gives way to its copy in validation or test, a validation photo to its copy in
+    the test.
+
+    Args:
+        photos: rows of `images.csv` with given splits.
+        copies: as from `find_copies`.
+
+    Returns:
+        The path of each, and the reason.
+    """
+    split = dict(zip(photos["path"], photos["split"].replace("", "train"), strict=True))
+    out = {}
+    for row in copies[copies["leak"]].itertuples():
+        early, late = sorted((row.path, row.copy), key=lambda path: SPLITS.index(split[path]))
+        if split[early] != split[late]:
+            out[early] = f"copy of {late}, which is in the {split[late]} split"
+    return out
+
+
+def conflicts(photos: pd.DataFrame, copies: pd.DataFrame) -> dict[str, str]:
+    """Return the photos that lie in two classes, with the reason to exclude them.
+
+    Args:
+        photos: rows of `images.csv`.
+        copies: as from `find_copies`.
+    """
+    label = dict(zip(photos["path"], photos["label"], strict=True))
+    out = {}
+    for row in copies[copies["conflict"]].itertuples():
+        for one, other in ((row.path, row.copy), (row.copy, row.path)):
+            out[one] = f"copy of {other}, which is labelled {label[other]}"
+    return out
+
+
 def assign_splits(
     frame: pd.DataFrame,
     validation_size: float = 0.15,
     test_size: float = 0.15,
     split_seed: int = 0,
+    test_from_train: bool = False,
 ) -> pd.DataFrame:
     """Give every kept image its split; one that has a split already keeps it.
 
-    An image's split follows from a hash of its content (of its group, where it has one), its class
-    and `split_seed`, and from nothing else: adding photos never moves an old one, and copies of a
-    photo stay together. The shares are therefore approximate. Where splits are given, only a
-    missing validation split is cut from the training images.
+    An image's split follows from a hash of its content, its class and `split_seed`, and from
+    nothing else: adding photos never moves an old one. What belongs together moves together: photos
+    with the same `group` by a hash of the group's name alone, copies by that of the one that stands
+    for them. The shares are therefore approximate. Where splits are given, a missing validation
+    split is cut from the training images, and a missing test split only if asked.
 
     Args:
-        frame: as from `check_images`.
+        frame: as from `check_images` or `group_copies`.
         validation_size: share of the images for validation, 0..1.
-        test_size: share of the images for the test, 0..1; not used where splits are given.
+        test_size: share of the images for the test, 0..1.
         split_seed: another seed gives another split.
+        test_from_train: whether to cut a test split from the training images, where splits are
+            given without one.
 
     Returns:
         The frame with `split` filled in for kept images.
@@ -205,7 +620,7 @@ def assign_splits(
         )
     frame = frame.copy()
     kept = frame[frame["status"] == "kept"]
-    class_names = sorted(set(frame["label"]))
+    class_names = sorted(set(frame["label"]) - {""})
     if len(class_names) < 2:
         raise ValueError(
             f"A classifier needs at least two classes of images; found {len(class_names)}"
@@ -217,32 +632,59 @@ def assign_splits(
                 f"Class {label!r} has {count} readable images; it needs at least two, one to train "
                 "on and one to check with, and should have 30. Add photos or take the class out."
             )
-    if (kept["split"] != "").any():
-        kept_splits = _split_given(kept, validation_size, split_seed)
+    keys = _split_keys(kept)
+    given = (kept["split"] != "").any()
+    if given:
+        splits = kept["split"].replace("", "train")
+        sizes = {
+            "test": test_size if test_from_train and "test" not in set(splits) else 0.0,
+            "validation": 0.0 if "validation" in set(splits) else validation_size,
+        }
+        train = splits.index[splits == "train"]
+        cut = _split_by_hash(keys[train], sizes["validation"], sizes["test"], split_seed)
+        splits[train] = cut
+        splits = list(splits)
     else:
-        kept_splits = _split_by_hash(kept, validation_size, test_size, split_seed)
-    wanted = [split for split in SPLITS if split in set(kept_splits) or split != "test"]
-    if not (kept["split"] != "").any() and test_size > 0:
+        splits = _split_by_hash(keys, validation_size, test_size, split_seed)
+    wanted = [name for name in SPLITS if name in set(splits) or name != "test"]
+    if not given and test_size > 0:
         wanted = list(SPLITS)
-    empty = _empty_splits(kept["label"], kept_splits, wanted)
+    empty = _empty_splits(kept["label"], splits, wanted)
     if empty:
         label, split = empty[0]
         hint = "Give that split at least one image of the class."
-        if not (kept["split"] != "").any():
-            hint = _split_hint(kept, validation_size, test_size, wanted)
+        if not given:
+            hint = _split_hint(kept["label"], keys, validation_size, test_size, wanted)
         raise ValueError(f"Class {label!r} is left without an image in the {split} split. {hint}")
-    frame.loc[kept.index, "split"] = kept_splits
+    frame.loc[kept.index, "split"] = splits
     return frame
 
 
+def _split_keys(kept: pd.DataFrame) -> pd.Series:
+    """Return the text from which an image's split follows: one for all that belongs together."""
+    own = kept["label"] + "/" + kept["sha256"]
+    ties = []
+    for column in ("group", "copies"):
+        for name, numbers in kept.reset_index(drop=True).groupby(column).indices.items():
+            if name:
+                ties += [(numbers[0], other) for other in numbers[1:]]
+    keys = own.to_numpy(dtype=object)
+    groups = kept["group"].to_numpy()
+    hashes = kept["sha256"].to_numpy()
+    for numbers in _components(len(kept), ties):
+        named = sorted({groups[number] for number in numbers} - {""})
+        stands = min(numbers, key=lambda number: hashes[number])
+        keys[numbers] = "group/" + named[0] if named else keys[stands]
+    return pd.Series(keys, index=kept.index)
+
+
 def _split_by_hash(
-    kept: pd.DataFrame, validation_size: float, test_size: float, split_seed: int
+    keys: Iterable[str], validation_size: float, test_size: float, split_seed: int
 ) -> list[str]:
-    """Return the split of every image by its hash."""
-    keys = kept["group"].where(kept["group"] != "", kept["sha256"])
+    """Return the split that follows from each key."""
     splits = []
-    for label, key in zip(kept["label"], keys, strict=True):
-        digest = hashlib.sha256(f"{split_seed}/{label}/{key}".encode()).digest()
+    for key in keys:
+        digest = hashlib.sha256(f"{split_seed}/{key}".encode()).digest()
         share = int.from_bytes(digest[:8]) / 2**64
         if share < test_size:
             splits.append("test")
@@ -253,36 +695,11 @@ def _split_by_hash(
     return splits
 
 
-def _split_given(kept: pd.DataFrame, validation_size: float, split_seed: int) -> list[str]:
-    """Return the given splits ("" is training), and cut validation from training if missing."""
-    given = kept["split"].replace("", "train")
-    if "validation" not in set(given):
-        train = kept[given == "train"]
-        given[train.index] = _split_by_hash(train, validation_size, 0.0, split_seed)
-    return list(given)
-
-
 def _empty_splits(labels: pd.Series, splits: list[str], wanted: list[str]) -> list[tuple[str, str]]:
     """Return the (class, split) pairs without an image, the smallest classes first."""
     filled = set(zip(labels, splits, strict=True))
     smallest_first = labels.value_counts(ascending=True).index
     return [(a, b) for a in smallest_first for b in wanted if (a, b) not in filled]
-
-
-def find_duplicates(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the kept images whose files are equal to the last byte, copies beside each other.
-
-    Returns:
-        Their rows, sorted by `sha256`, with the columns `conflict` (the copies lie in different
-        classes) and `leak` (the copies lie in different splits).
-    """
-    kept = frame[frame["status"] == "kept"]
-    copies = kept[kept.duplicated("sha256", keep=False)].sort_values(["sha256", "path"])
-    groups = copies.groupby("sha256")
-    return copies.assign(
-        conflict=groups["label"].transform("nunique") > 1,
-        leak=groups["split"].transform("nunique") > 1,
-    )
 
 
 def write_images(run: Run, frame: pd.DataFrame, root: Path) -> None:
@@ -331,12 +748,12 @@ def check_same_data(run: Run, root: Path) -> None:
 
 
 def _split_hint(
-    kept: pd.DataFrame, validation_size: float, test_size: float, wanted: list[str]
+    labels: pd.Series, keys: pd.Series, validation_size: float, test_size: float, wanted: list[str]
 ) -> str:
     """Return advice that works: the first split_seed that leaves no class without an image."""
     for seed in range(1000):
-        splits = _split_by_hash(kept, validation_size, test_size, seed)
-        if not _empty_splits(kept["label"], splits, wanted):
+        splits = _split_by_hash(keys, validation_size, test_size, seed)
+        if not _empty_splits(labels, splits, wanted):
             return f"Set split_seed to {seed}, which gives every class an image in every split."
     return (
         "No split_seed from 0 to 999 mends it: add photos of the class, raise the share with "

@@ -6,6 +6,8 @@ The pixel rule lives here, because the app on the phone has to follow it too.
 import json
 import os
 from pathlib import Path
+import struct
+from typing import BinaryIO
 import warnings
 import zipfile
 
@@ -17,9 +19,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 def load_image(path: str | Path, image_size: int) -> np.ndarray:
     """Read a photo by the pixel rule.
 
-    The rule: upright by EXIF, RGB; decoded at 1/2, 1/4 or 1/8 of its size where its shorter side
-    stays at least twice `image_size` (JPEG only); stretched to the square by `resize`; rounded to
-    whole grey levels.
+    The rule: upright by EXIF, RGB, on white where it is transparent; decoded at 1/2, 1/4 or 1/8 of
+    its size where its shorter side stays at least twice `image_size` (JPEG only); stretched to the
+    square by `resize`; rounded to whole grey levels.
 
     Args:
         path: an image file.
@@ -34,11 +36,11 @@ def load_image(path: str | Path, image_size: int) -> np.ndarray:
     return resize(decode_image(path, at_least=2 * image_size), image_size)
 
 
-def decode_image(path: str | Path, at_least: int | None = None) -> np.ndarray:
-    """Decode an image file upright and in RGB.
+def decode_image(path: str | Path | BinaryIO, at_least: int | None = None) -> np.ndarray:
+    """Decode an image file upright and in RGB, as a photo viewer shows it.
 
     Args:
-        path: an image file.
+        path: an image file, or one that is open.
         at_least: a JPEG is decoded at the smallest of 1/8, 1/4, 1/2 of its size whose shorter side
             is still at least this many pixels; None decodes it at full size.
 
@@ -46,28 +48,72 @@ def decode_image(path: str | Path, at_least: int | None = None) -> np.ndarray:
         uint8 array of shape (height, width, 3), 0..255.
 
     Raises:
-        ValueError: there is no such file, or it is not an image that can be read to its end.
+        ValueError: there is no such file, it is not an image that can be read to its end, it has
+            several frames, or so many pixels that it may be a decompression bomb.
     """
+    name = repr(str(path)) if isinstance(path, (str, Path)) else "The file"
     try:
-        with Image.open(path) as image:
+        # Large photos are fine; Pillow still refuses what has twice as many pixels.
+        with warnings.catch_warnings(), Image.open(path) as image:
+            warnings.simplefilter("ignore")
+            frames = getattr(image, "n_frames", 1)
+            # Phones store a photo's depth or brightness map as a second frame of an MPO file.
+            if frames > 1 and image.format != "MPO":
+                raise ValueError(f"it has {frames} frames")
             if at_least:
                 image.draft("RGB", reduced_size(*image.size, at_least))
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            return _to_rgb(ImageOps.exif_transpose(image))
     except FileNotFoundError as error:
-        raise ValueError(f"There is no file {str(path)!r}.") from error
+        raise ValueError(f"There is no file {name}.") from error
     except IsADirectoryError as error:
-        raise ValueError(f"{str(path)!r} is a folder, not an image.") from error
+        raise ValueError(f"{name} is a folder, not an image.") from error
     except UnidentifiedImageError as error:
-        raise ValueError(f"{str(path)!r} is not an image that Pillow can read.") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{name} is not an image that Pillow can read.") from error
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{name} has too many pixels to be safe to decode.") from error
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         # Pillow reports a damaged file in all of these ways, depending on the format.
-        raise ValueError(f"{str(path)!r} cannot be read as an image: {error}.") from error
+        raise ValueError(f"{name} cannot be read as an image: {error}.") from error
+
+
+def _to_rgb(image: Image.Image) -> np.ndarray:
+    """Return an image's pixels in RGB: 16 bits as their upper 8, transparent parts on white."""
+    if image.mode.startswith("I"):
+        levels = np.asarray(image, dtype=np.int64) // 256
+        return np.repeat(np.clip(levels, 0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers without a known range")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return np.asarray(image.convert("RGB"))
+
+
+def blur_score(pixels: np.ndarray) -> float:
+    """Return the variance of the Laplacian of an image's grey levels: low where it is blurred.
+
+    The score depends on the size of the image; compare images of one size. The measure is that of
+    Pech-Pacheco et al. (2000), with the four-neighbour kernel that OpenCV uses.
+
+    Args:
+        pixels: uint8 array of shape (height, width, 3), 0..255.
+    """
+    grey = pixels @ np.float32([0.299, 0.587, 0.114])
+    centre = grey[1:-1, 1:-1]
+    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * centre
+    return float(laplacian.var())
 
 
 def reduced_size(width: int, height: int, at_least: int) -> tuple[int, int]:
     """Return the size at 1/8, 1/4, 1/2 or 1/1 whose shorter side is still `at_least` pixels."""
-    divisor = next((d for d in (8, 4, 2) if min(width, height) // d >= at_least), 1)
+    divisor = reduction(width, height, at_least)
     return width // divisor, height // divisor
+
+
+def reduction(width: int, height: int, at_least: int) -> int:
+    """Return the largest of 8, 4, 2, 1 that leaves the shorter side `at_least` pixels."""
+    return next((d for d in (8, 4, 2) if min(width, height) // d >= at_least), 1)
 
 
 def resize(pixels: np.ndarray, image_size: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from conftest import CLASS_NAMES
 from dermaface import datasets, images, runtime
 import numpy as np
 import pandas as pd
+from PIL import Image
 import pytest
 
 
@@ -35,6 +36,39 @@ def test_pixels_follow_the_pixel_rule(photos):
     pixels = np.concatenate([batch for batch, _ in load(photos).as_numpy_iterator()])
     expected = np.stack([runtime.load_image(root / path, 96) for path in frame["path"]])
     assert np.abs(pixels - expected).max() <= 1
+
+
+def test_jpegs_decoded_without_python_have_the_same_pixels(tmp_path):
+    generator = np.random.default_rng(0)
+    for number in range(32):
+        exif = Image.Exif()
+        exif[0x0112] = 1 + number % 8
+        scale = (1, 2, 4, 8)[number // 8]
+        small = generator.integers(0, 256, (12, 9, 3), dtype=np.uint8)
+        picture = Image.fromarray(small).resize((70 * scale + number % 3, 50 * scale + number % 5))
+        (tmp_path / "ab"[number % 2]).mkdir(exist_ok=True)
+        picture.convert("L" if number % 7 == 0 else "RGB").save(
+            tmp_path / "ab"[number % 2] / f"{number}.jpg", exif=exif, quality=90,
+            progressive=number % 3 == 0,
+        )  # fmt: skip
+    root, frame = images.find_images(tmp_path)
+    frame = images.check_images(root, frame)
+    decoders, turns = datasets._decoders(frame, 24)
+    assert set(decoders) == {1, 2, 4, 8} and set(turns) == set(range(1, 9))
+    dataset = datasets.make_dataset(frame, root, ["a", "b"], 24)
+    pixels = np.concatenate([batch for batch, _ in dataset.as_numpy_iterator()])
+    expected = np.stack([runtime.load_image(root / path, 24) for path in frame["path"]])
+    np.testing.assert_array_equal(pixels, expected)
+
+
+def test_what_tensorflow_cannot_read_goes_to_pillow():
+    rows = [("PNG", "RGB"), ("JPEG", "CMYK"), ("WEBP", "RGB"), ("JPEG", "RGB")]
+    frame = pd.DataFrame(rows, columns=["format", "mode"]).assign(
+        orientation=[1, 1, 6, 9], width=100, height=100
+    )
+    decoders, turns = datasets._decoders(frame, 24)
+    assert decoders.tolist() == [0, 0, 0, 2] and turns.tolist() == [1, 1, 1, 1]
+    assert not datasets._decoders(frame[["format"]], 24)[0].any()
 
 
 def test_shuffling_changes_the_order_each_epoch_and_repeats_with_the_seed(photos):

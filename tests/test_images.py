@@ -3,7 +3,7 @@
 from dermaface import images, runs
 import numpy as np
 import pandas as pd
-from PIL import Image
+from PIL import Image, ImageFilter
 import pytest
 
 
@@ -25,7 +25,9 @@ def load(root, **sizes):
 
 def checked(labels, **columns):
     """Return a frame as from check_images, with made-up content."""
-    frame = pd.DataFrame({"label": labels}).assign(split="", group="", status="kept", reason="")
+    frame = pd.DataFrame({"label": labels}).assign(
+        split="", group="", copies="", status="kept", reason=""
+    )
     frame["sha256"] = [f"content {number}" for number in range(len(frame))]
     frame["path"] = [f"{number}.jpg" for number in range(len(frame))]
     return frame.assign(**columns)
@@ -38,7 +40,7 @@ def test_class_folders(tmp_path):
     (tmp_path / ".hidden").mkdir()
     root, frame = images.find_images(tmp_path)
     assert root == tmp_path
-    assert frame["label"].tolist() == ["a", "a", "b", "b", "b"]
+    assert frame["label"].tolist() == ["a", "a", "a", "b", "b", "b"]  # notes.txt is listed, too
     assert set(frame["split"]) == {""}
     assert all((root / path).is_file() for path in frame["path"])
 
@@ -92,15 +94,24 @@ def test_shares_are_about_what_was_asked_and_hang_on_the_seed():
     assert not first.equals(second)
 
 
-def test_copies_and_groups_stay_together():
+def test_what_belongs_together_stays_together():
     frame = checked(["a", "b"] * 200)
     frame["group"] = [f"person {number // 8}" for number in range(400)]
     splits = images.assign_splits(frame, 0.3, 0.3)
-    assert splits.groupby(["group", "label"])["split"].nunique().max() == 1
+    assert splits.groupby("group")["split"].nunique().max() == 1  # across classes, too
     frame = checked(["a", "b"] * 200)
-    frame["sha256"] = [f"content {number // 4}" for number in range(400)]
+    frame["copies"] = [f"{number // 4 * 4}.jpg" if number < 100 else "" for number in range(400)]
     splits = images.assign_splits(frame, 0.3, 0.3)
-    assert splits.groupby(["sha256", "label"])["split"].nunique().max() == 1
+    assert splits.head(100).groupby("copies")["split"].nunique().max() == 1
+    # Photos without a copy lie where they lay before the copies were known.
+    alone = images.assign_splits(checked(["a", "b"] * 200), 0.3, 0.3)
+    assert splits["split"].tail(300).tolist() == alone["split"].tail(300).tolist()
+    # A copy of one person's photo under another person's name holds both together.
+    frame = checked(["a", "b"] * 200)
+    frame["group"] = [f"person {number // 8}" for number in range(400)]
+    frame.loc[[3, 90], "copies"] = "3.jpg"
+    splits = images.assign_splits(frame, 0.3, 0.3)
+    assert splits.loc[[*range(8), *range(88, 96)], "split"].nunique() == 1
 
 
 def test_a_class_without_an_image_in_a_split_names_a_split_seed_that_works():
@@ -154,7 +165,10 @@ def test_every_image_is_opened_and_a_broken_one_excluded_with_its_reason(tmp_pat
     (tmp_path / "a" / "cut.jpg").write_bytes(content[:900])
     (tmp_path / "a" / "text.jpg").write_text("no picture")
     frame = load(tmp_path, validation_size=0.4, test_size=0).set_index("path")
-    assert frame.columns.tolist() == [name for name in images.COLUMNS if name != "path"]
+    assert frame.columns.tolist()[: len(images.COLUMNS) - 1] == images.COLUMNS[1:]
+    assert ",".join(images.COLUMNS).startswith(
+        "path,label,split,group,width,height,format,orientation,sha256,status,reason"
+    )
     assert frame["status"].value_counts().to_dict() == {"kept": 17, "excluded": 2}
     assert "not an image" in frame.loc["a/text.jpg", "reason"]
     assert "cannot be read" in frame.loc["a/cut.jpg", "reason"]
@@ -173,13 +187,146 @@ def test_a_class_with_only_broken_images_is_named(tmp_path):
         load(tmp_path)
 
 
-def test_copies_are_found_with_conflicts_and_leaks(tmp_path):
-    frame = checked(["a", "a", "b", "b"], split=["train", "test", "train", "train"])
-    frame["sha256"] = ["x", "x", "x", "y"]
-    copies = images.find_duplicates(frame)
-    assert copies["path"].tolist() == ["0.jpg", "1.jpg", "2.jpg"]
-    assert copies["conflict"].all() and copies["leak"].all()
-    assert images.find_duplicates(checked(["a", "b"])).empty
+def scene(seed, size=(120, 90)):
+    """Return a picture of a few soft blobs, another one for each seed."""
+    generator = np.random.default_rng(seed)
+    small = Image.fromarray(generator.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+    return small.resize(size, Image.Resampling.BICUBIC)
+
+
+EDITS = {
+    "smaller": lambda image: image.resize((60, 45)),
+    "brighter": lambda image: image.point(lambda level: min(255, level * 1.2)),
+    "grey": lambda image: image.convert("L"),
+    "mirrored": lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+    "compressed": lambda image: image,
+}
+
+
+def test_near_copies_are_found_and_other_photos_are_not(tmp_path):
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for number in range(20):
+            scene(f"{label}{number}".encode()[0] * 100 + number).save(
+                tmp_path / label / f"{number}.jpg", quality=95
+            )
+    for name, edit in EDITS.items():
+        edit(scene(97 * 100)).save(tmp_path / "b" / f"{name}.jpg", quality=40)
+    (tmp_path / "a" / "equal.jpg").write_bytes((tmp_path / "a" / "7.jpg").read_bytes())
+
+    root, frame = images.find_images(tmp_path)
+    photos = images.check_images(root, frame)
+    copies = images.find_copies(root, photos)
+    photos = images.group_copies(photos, copies)
+    together = photos[photos["copies"] != ""].groupby("copies")["path"].apply(set).tolist()
+    assert sorted(together, key=len) == [
+        {"a/7.jpg", "a/equal.jpg"},
+        {"a/0.jpg", *(f"b/{name}.jpg" for name in EDITS)},
+    ]
+    of_first = copies[copies["path"] == "a/0.jpg"]
+    kinds = dict(zip(of_first["copy"], of_first["kind"], strict=True))
+    assert kinds["b/mirrored.jpg"] == "mirrored" and kinds["b/smaller.jpg"] == "near"
+    assert copies.set_index("kind").loc["exact", "copy"] == "a/equal.jpg"
+    assert copies["conflict"].sum() >= len(EDITS) and not copies["leak"].any()
+
+    reasons = images.conflicts(photos, copies)
+    assert set(reasons) == {"a/0.jpg", *(f"b/{name}.jpg" for name in EDITS)}
+    assert "labelled a" in reasons["b/grey.jpg"]
+    left = images.exclude(photos, reasons)
+    assert left["status"].eq("excluded").sum() == 6
+    assert left.set_index("path").loc["b/grey.jpg", "reason"] == reasons["b/grey.jpg"]
+
+
+def test_close_hashes_are_all_found():
+    generator = np.random.default_rng(0)
+    left = generator.integers(0, 2**63, 300, dtype=np.uint64)
+    flips = [generator.permutation(64)[: number % 12] for number in range(300)]
+    right = np.array(
+        [x ^ np.bitwise_or.reduce([np.uint64(0)] + [np.uint64(1) << np.uint64(b) for b in bits])
+         for x, bits in zip(left, flips, strict=True)]
+    )  # fmt: skip
+    found = images._close_pairs(left, right, 10)
+    expected = {(n, n) for n in range(300) if n % 12 <= 10}
+    assert len(found & expected) >= 0.99 * len(expected)
+    assert {(n, n) for n in range(300) if n % 12 <= 7} <= found
+    assert all(np.bitwise_count(left[i] ^ right[j]) <= 10 for i, j in found)
+
+
+def test_leaks_give_way_to_the_later_split(tmp_path):
+    for split, numbers in {
+        "train": (0, 1, 2, 3),
+        "validation": (1, 4, 5),
+        "test": (2, 5, 6),
+    }.items():
+        for label in "ab":
+            (tmp_path / split / label).mkdir(parents=True)
+            for number in numbers:
+                scene(number + (50 if label == "b" else 0)).save(
+                    tmp_path / split / label / f"{number}.png"
+                )
+    root, frame = images.find_images(tmp_path)
+    photos = images.check_images(root, frame)
+    copies = images.find_copies(root, photos)
+    assert copies["leak"].sum() == 6 and not copies["conflict"].any()
+    reasons = images.leaks(photos, copies)
+    assert sorted(reasons) == sorted(
+        f"{split}/{label}/{number}.png"
+        for label in "ab"
+        for split, number in (("train", 1), ("train", 2), ("validation", 5))
+    )
+    assert "which is in the test split" in reasons["train/a/2.png"]
+
+
+def test_a_test_split_is_cut_from_train_only_if_asked(tmp_path):
+    frame = checked(["a", "b"] * 100, split=["train"] * 160 + ["validation"] * 40)
+    assert set(images.assign_splits(frame)["split"]) == {"train", "validation"}
+    cut = images.assign_splits(frame, test_size=0.2, test_from_train=True)
+    assert cut["split"].tail(40).eq("validation").all()
+    assert 15 <= cut["split"].eq("test").sum() <= 50
+
+
+def test_quality_is_flagged(tmp_path):
+    (tmp_path / "a").mkdir()
+    noise = Image.fromarray(
+        np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
+    )
+    noise.save(tmp_path / "a" / "sharp.png")
+    noise.filter(ImageFilter.GaussianBlur(8)).save(tmp_path / "a" / "soft.png")
+    noise.point(lambda level: level // 20).save(tmp_path / "a" / "night.png")
+    noise.point(lambda level: 235 + level // 13).save(tmp_path / "a" / "snow.png")
+    noise.crop((0, 0, 224, 60)).save(tmp_path / "a" / "strip.png")
+    root, frame = images.find_images(tmp_path)
+    photos = images.check_images(root, frame, blur_threshold=100).set_index("path")
+    flags = {path.split("/")[1][:-4]: value for path, value in photos["flags"].items()}
+    assert flags["sharp"] == "" and flags["soft"] == "blur"
+    assert "dark" in flags["night"] and "bright" in flags["snow"] and flags["strip"] == "shape"
+    assert images.check_images(root, frame, blur_threshold=0)["flags"].iloc[3] == ""
+
+
+def test_a_second_look_opens_only_what_has_changed(tmp_path, monkeypatch):
+    make_photos(tmp_path / "data", {"a": 5, "b": 5})
+    (tmp_path / "data" / "a" / "broken.jpg").write_text("x")
+    root, frame = images.find_images(tmp_path / "data")
+    opened = []
+    check = images._check_image
+    monkeypatch.setattr(
+        images, "_check_image", lambda path: opened.append(path.name) or check(path)
+    )
+    first = images.check_images(root, frame, cache=tmp_path / "cache")
+    assert len(opened) == 11
+    pd.testing.assert_frame_equal(images.check_images(root, frame, cache=tmp_path / "cache"), first)
+    assert len(opened) == 11
+    Image.new("RGB", (40, 40), "red").save(root / frame["path"][0])
+    (root / "b" / "new.png").write_bytes((root / frame["path"][1]).read_bytes())
+    root, frame = images.find_images(tmp_path / "data")
+    second = images.check_images(root, frame, cache=tmp_path / "cache")
+    assert len(opened) == 13 and second["width"].max() == 40
+    (file,) = (tmp_path / "cache").iterdir()
+    file.write_text("damaged")
+    pd.testing.assert_frame_equal(
+        images.check_images(root, frame, cache=tmp_path / "cache"), second
+    )
+    assert len(opened) == 25
 
 
 def test_csv(tmp_path):
@@ -203,12 +350,40 @@ def test_csv(tmp_path):
         ("path,label\n../a.png,x\n", "lies outside the folder"),
         ("path,label\n", "No images are found"),
         ("", "cannot be read as a CSV file"),
+        ("path,label\na.png,x\na.png,y\n", "two rows for 'a.png' that differ.*x.*y"),
+        ("path,label\n/etc/passwd,x\n", "lies outside the folder"),
+        ("path,label\n,x\n", "lies outside the folder"),
+        ('path,label\n"a.png,x\n', "cannot be read as a CSV file"),
     ],
 )
 def test_csv_mistakes_are_named(tmp_path, content, message):
     (tmp_path / "photos.csv").write_text(content)
     with pytest.raises(ValueError, match=message):
         images.find_images(tmp_path / "photos.csv")
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_csv_from_a_spreadsheet(tmp_path, separator):
+    make_photos(tmp_path, {"a": 2})
+    first, second = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.png"))
+    rows = [("ID", "Label", "seen by"), (first, " x ", "Anna"), (first, "x", "Bert"),
+            (second, "", ""), ("gone.jpg", "y", "")]  # fmt: skip
+    text = "\r\n".join(separator.join(row) for row in rows)
+    (tmp_path / "photos.csv").write_bytes(text.encode("utf-8-sig"))
+    root, frame = images.find_images(tmp_path / "photos.csv")
+    assert frame.attrs["notes"] == [
+        "The CSV file's columns seen by are not used.",
+        "1 rows of the CSV file repeat another one and count once.",
+    ]
+    checked_frame = images.check_images(root, frame).set_index("path")
+    assert checked_frame["reason"].to_dict() == (
+        {first: "", second: "has no label", "gone.jpg": "there is no such file"}
+    )
+    counts = images.count_files(root, checked_frame.reset_index())
+    assert counts.to_dict() == {
+        "kept": 1, "excluded": 1, "system files": 0, "files beside the class folders": 1,
+        "on disk": 3,
+    }  # fmt: skip
 
 
 def test_images_csv_round_trip_and_another_folder_is_refused(tmp_path):

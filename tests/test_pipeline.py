@@ -5,7 +5,8 @@ import io
 import json
 import shutil
 
-from dermaface import cli, images, pipeline, runs
+import awkward
+from dermaface import cli, images, pipeline, runs, sample
 from dermaface.runs import NOTEBOOKS, Run
 import nbformat
 import pandas as pd
@@ -120,6 +121,28 @@ def test_the_command_prints_progress_the_table_and_the_notice(quick_run):
     for word in ("variant", "agreement", "int8", "<- released", str(run.path("release")), "drawn"):
         assert word in printed
     assert "drawn pictures" in run.path("report.html").read_text(encoding="utf-8")
+
+
+def test_a_folder_full_of_awkward_files_goes_through(quick, tmp_path, capsys):
+    awkward.write_folder(tmp_path / "data")
+    drawn = sample.write_sample(tmp_path / "drawn", 14)
+    for theirs, ours in {"acne": "cats", "wrinkles": "dogs"}.items():
+        for file in (drawn / theirs).iterdir():
+            shutil.copy(file, tmp_path / "data" / ours)
+    arguments = ["run", "--data", str(tmp_path / "data"), "--output-dir", str(tmp_path / "out")]
+    free = {"min_agreement": 0, "max_accuracy_drop": 1, "split_seed": 1}
+    for name, value in (quick | free).items():
+        arguments += ["-p", name, str(value)]
+    status = cli.main(arguments)
+    out, err = capsys.readouterr()
+    assert status == 0, err
+    table = pd.read_csv(tmp_path / "out" / "data" / "images.csv", keep_default_na=False)
+    assert len(table) == 2 * (len(awkward.KEPT) + len(awkward.EXCLUDED) + 14)
+    assert (table["status"] == "excluded").sum() == 2 * len(awkward.EXCLUDED)
+    # All kept awkward files show one picture, so they are copies and lie in one split.
+    copies = table[table["copies"] != ""]
+    assert len(copies) > len(awkward.KEPT)
+    assert copies.groupby("copies")["split"].nunique().max() == 1
 
 
 def test_a_home_folder_that_cannot_be_written_leaves_no_chatter(quick_run):

@@ -1,0 +1,223 @@
+"""Awkward files, as folders of photos from the web and from phones hold them.
+
+Each writer of `KEPT` writes a picture that must be read like `picture()`, in RGB and upright, give
+or take what its format loses; each of `EXCLUDED` writes a file that must be set aside, with words
+from the reason.
+"""
+
+import io
+from pathlib import Path
+import struct
+import zlib
+
+import numpy as np
+from PIL import Image
+
+WIDTH, HEIGHT = 60, 40
+
+
+def picture() -> np.ndarray:
+    """Return the picture that all kept files show, uint8 (40, 60, 3): three smooth colour ramps."""
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(float)
+    ramps = np.stack([x / WIDTH, y / HEIGHT, 1 - x / WIDTH], axis=2)
+    return (40 + 170 * ramps).astype(np.uint8)
+
+
+def image(mode: str = "RGB") -> Image.Image:
+    """Return the picture as a Pillow image in a mode."""
+    return Image.fromarray(picture()).convert(mode)
+
+
+def save(kind: str, mode: str = "RGB", **options):
+    """Return a writer of the picture in a format and mode."""
+    return lambda path: image(mode).save(path, format=kind, **options)
+
+
+def turned(orientation: int, kind: str = "JPEG"):
+    """Return a writer of the picture lying down, with the EXIF note that says how to turn it."""
+    undo = {
+        2: [Image.Transpose.FLIP_LEFT_RIGHT],
+        3: [Image.Transpose.ROTATE_180],
+        4: [Image.Transpose.FLIP_TOP_BOTTOM],
+        5: [Image.Transpose.TRANSPOSE],
+        6: [Image.Transpose.ROTATE_90],
+        7: [Image.Transpose.TRANSVERSE],
+        8: [Image.Transpose.ROTATE_270],
+    }[orientation]
+
+    def write(path):
+        lying = image()
+        for step in undo:
+            lying = lying.transpose(step)
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        lying.save(path, format=kind, exif=exif, **({"quality": 98} if kind == "JPEG" else {}))
+
+    return write
+
+
+def transparent(path):
+    """Write a picture whose right half is hidden pixels that must not show."""
+    pixels = np.dstack([picture(), np.full((HEIGHT, WIDTH), 255, np.uint8)])
+    pixels[:, WIDTH // 2 :, 3] = 0
+    Image.fromarray(pixels).save(path, format="PNG")
+
+
+def sixteen_bits(path):
+    """Write the grey picture with 16 bits a pixel."""
+    grey = np.asarray(image("L")).astype(np.uint16) * 257
+    Image.fromarray(grey).save(path, format="PNG")
+
+
+def frames(kind: str, **options):
+    """Return a writer of a moving picture."""
+    others = [Image.fromarray(255 - picture())]
+    return lambda path: image().save(
+        path, format=kind, save_all=True, append_images=others, **options
+    )
+
+
+def phone_mpo(path):
+    """Write a photo with a second one behind it, as phones store depth and brightness maps."""
+    image().save(
+        path, format="MPO", save_all=True, append_images=[image("RGB").resize((30, 20))], quality=98
+    )
+
+
+def cut(kind: str, share: float):
+    """Return a writer of the first part of a file."""
+
+    def write(path):
+        buffer = io.BytesIO()
+        noise = np.random.default_rng(0).integers(0, 256, (80, 80, 3)).astype(np.uint8)
+        Image.fromarray(noise).save(buffer, format=kind)
+        content = buffer.getvalue()
+        path.write_bytes(content[: int(len(content) * share)])
+
+    return write
+
+
+def bomb(path):
+    """Write a PNG of a few bytes that says it has ten thousand million pixels."""
+
+    def chunk(name, data):
+        body = name + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(100)))
+    )
+
+
+def link_out(path):
+    """Link to a picture outside the data folder."""
+    outside = path.parent.parent.parent / "outside.png"
+    image().save(outside)
+    path.symlink_to(outside)
+
+
+def link_to_folder(path):
+    """Link to a folder outside the data folder."""
+    outside = path.parent.parent.parent / "elsewhere"
+    outside.mkdir(exist_ok=True)
+    image().save(outside / "there.png")
+    path.symlink_to(outside)
+
+
+def tiny_picture(width, height):
+    """Return a writer of a picture of a few pixels."""
+    return lambda path: image().resize((width, height)).save(path, format="PNG")
+
+
+GREY = lambda pixels: np.repeat(np.asarray(Image.fromarray(pixels).convert("L"))[:, :, None], 3, 2)  # noqa: E731
+
+
+def half_white(pixels: np.ndarray) -> np.ndarray:
+    """Return the picture with a white right half."""
+    pixels = pixels.copy()
+    pixels[:, WIDTH // 2 :] = 255
+    return pixels
+
+
+# name: (writer, grey levels that the format may lose, what becomes of the picture)
+KEPT = {
+    "plain.jpg": (save("JPEG", quality=98), 6, None),
+    "progressive.jpg": (save("JPEG", quality=98, progressive=True), 6, None),
+    "cmyk.jpg": (save("JPEG", "CMYK", quality=98), 8, None),
+    "grey.jpg": (save("JPEG", "L", quality=98), 4, GREY),
+    **{f"turned_{n}.jpg": (turned(n), 6, None) for n in range(2, 9)},
+    "turned_6.png": (turned(6, "PNG"), 0, None),
+    "turned_6.webp": (turned(6, "WEBP"), 40, None),
+    "plain.png": (save("PNG"), 0, None),
+    "palette.png": (save("PNG", "P"), 50, None),
+    "grey.png": (save("PNG", "L"), 0, GREY),
+    "black_and_white.png": (save("PNG", "1"), 255, None),
+    "grey_with_alpha.png": (save("PNG", "LA"), 0, GREY),
+    "alpha.png": (save("PNG", "RGBA"), 0, None),
+    "transparent.png": (transparent, 0, half_white),
+    "sixteen_bits.png": (sixteen_bits, 1, GREY),
+    "plain.webp": (save("WEBP", lossless=True), 0, None),
+    "plain.bmp": (save("BMP"), 0, None),
+    "single_frame.gif": (save("GIF"), 30, None),
+    "plain.tif": (save("TIFF"), 0, None),
+    "plain.avif": (save("AVIF", quality=95), 25, None),
+    "phone.mpo": (phone_mpo, 6, None),
+    "phone_with_depth.jpg": (phone_mpo, 6, None),
+    "UPPER.JPG": (save("JPEG", quality=98), 6, None),
+    "odd.jfif": (save("JPEG", quality=98), 6, None),
+    "odd.jpe": (save("JPEG", quality=98), 6, None),
+    "no_ending": (save("JPEG", quality=98), 6, None),
+    "really_a_png.jpg": (save("PNG"), 0, None),
+    "two.dots.jpeg": (save("JPEG", quality=98), 6, None),
+    "a space.jpg": (save("JPEG", quality=98), 6, None),
+    "a, comma.jpg": (save("JPEG", quality=98), 6, None),
+    'a "quote".jpg': (save("JPEG", quality=98), 6, None),
+    "Grüße 皮膚.jpg": (save("JPEG", quality=98), 6, None),
+    "#1 100%.jpg": (save("JPEG", quality=98), 6, None),
+}
+
+# name: (writer, words from the reason)
+EXCLUDED = {
+    "empty.jpg": (lambda path: path.write_bytes(b""), "empty"),
+    "text.jpg": (lambda path: path.write_text("not a picture"), "not an image"),
+    "page.jpg": (lambda path: path.write_text("<html>404</html>"), "not an image"),
+    "notes.txt": (lambda path: path.write_text("ask Anna"), "not an image"),
+    "zeros.png": (lambda path: path.write_bytes(bytes(5000)), "not an image"),
+    "cut.jpg": (cut("JPEG", 0.6), "truncated"),
+    "cut_in_the_header.jpg": (cut("JPEG", 0.01), "cannot|not an image"),
+    "cut.png": (cut("PNG", 0.6), "cannot be read|truncated"),
+    "cut.webp": (cut("WEBP", 0.5), "cannot be read|not an image"),
+    "cut.gif": (cut("GIF", 0.5), "cannot be read|truncated"),
+    "cut.bmp": (cut("BMP", 0.5), "cannot be read|truncated"),
+    "moving.gif": (frames("GIF"), "2 frames"),
+    "moving.webp": (frames("WEBP"), "2 frames"),
+    "moving.png": (frames("PNG"), "2 frames"),
+    "pages.tif": (frames("TIFF"), "2 frames"),
+    "too_small.png": (tiny_picture(10, 8), "only 10 x 8 pixels"),
+    "too_flat.png": (tiny_picture(200, 4), "only 200 x 4 pixels"),
+    "bomb.png": (bomb, "too many pixels"),
+    "floats.tif": (
+        lambda path: Image.fromarray(np.ones((40, 60), np.float32)).save(path),
+        "floating-point",
+    ),
+    "heic.jpg": (lambda path: path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(99)), "HEIC"),
+    "film.mp4": (lambda path: path.write_bytes(b"\0\0\0\x18ftypmp42" + bytes(99)), "not an image"),
+    "link_out.png": (link_out, "leaves the data folder"),
+    "link_to_folder": (link_to_folder, "leaves the data folder"),
+    "broken_link.jpg": (lambda path: path.symlink_to(path.parent / "gone.jpg"), "no such file"),
+}
+
+SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini", "._plain.jpg")
+
+
+def write_folder(root: Path) -> None:
+    """Write a data folder of two classes, each with every awkward file, and files beside them."""
+    for label in ("cats", "dogs"):
+        (root / label).mkdir(parents=True)
+        for name, (write, *_) in (KEPT | EXCLUDED).items():
+            write(root / label / name)
+        for name in SYSTEM:
+            (root / label / name).write_bytes(b"x")
+    (root / "README.txt").write_text("where the photos come from")
+    (root / "labels.csv").write_text("a,b\n")
