@@ -352,10 +352,9 @@ def _check_image(path: Path) -> dict:
         with Image.open(io.BytesIO(content)) as image:
             facts["format"], facts["mode"] = image.format, image.mode
             facts["orientation"] = image.getexif().get(0x0112, 1)
-            turned = pixels.shape[0] > pixels.shape[1]
-            sides = sorted(image.size)
-            facts["width"], facts["height"] = sides if turned else sides[::-1]
-        if sides[0] < SMALLEST_SIDE:
+            lying = facts["orientation"] in (5, 6, 7, 8)
+            facts["width"], facts["height"] = image.size[::-1] if lying else image.size
+        if min(image.size) < SMALLEST_SIDE:
             return facts | {"reason": f"is only {facts['width']} x {facts['height']} pixels"}
     except FileNotFoundError:
         return facts | {"reason": "there is no such file"}

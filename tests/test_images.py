@@ -430,3 +430,12 @@ def test_a_csv_of_ids_with_the_photos_in_another_folder(tmp_path):
     assert frame["path"].tolist() == ["0.c", "0a.jpg", "0b.png", "0d"]
     checked = images.check_images(root, frame)
     assert checked["status"].tolist() == ["kept", "kept", "kept", "excluded"]
+
+
+@pytest.mark.parametrize("size", [(1804, 1803), (1803, 1804)])
+def test_sides_that_are_nearly_equal_are_not_swapped(tmp_path, size):
+    (tmp_path / "a").mkdir()
+    scene(0, size).save(tmp_path / "a" / "photo.jpg")
+    root, frame = images.find_images(tmp_path)
+    row = images.check_images(root, frame).iloc[0]
+    assert (row["width"], row["height"]) == size
