@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 import functools
+import itertools
 from pathlib import Path
 
 from dermaface import runtime
+from dermaface.quiet import quiet
 from dermaface.quiet_tensorflow import tf
 import numpy as np
 import pandas as pd
@@ -20,8 +22,12 @@ def make_dataset(
     augment: Callable | None = None,
     seed: int = 0,
     drop_remainder: bool = False,
+    first_epoch: int = 0,
 ) -> tf.data.Dataset:
     """Return batches of (pixels, one-hot labels), read from disk in parallel and ahead of use.
+
+    The order and the augmentation of an epoch follow from `seed` and the number of the epoch alone,
+    so that a training that was interrupted can go on as if it had not been.
 
     Args:
         images: rows with `path` (relative to `root`) and `label`, as in `images.csv`; with what
@@ -34,6 +40,7 @@ def make_dataset(
         augment: as from `make_augmentation`, applied to every batch.
         seed: of the order and the augmentation.
         drop_remainder: whether to leave out a last batch that is not full.
+        first_epoch: the number of the epoch that the first pass over the dataset is, from 0.
 
     Returns:
         A dataset of float32 (batch, image_size, image_size, 3), whole grey levels 0..255 unless
@@ -53,27 +60,77 @@ def make_dataset(
     kinds, decoders = np.unique(decoders, return_inverse=True)
     orientations, turns = np.unique(turns, return_inverse=True)
     choices = decoders.astype(np.int32), turns.astype(np.int32)
-    dataset = tf.data.Dataset.from_tensor_slices((paths, indices, *choices))
-    if shuffle:
-        dataset = dataset.shuffle(len(paths), seed=seed, reshuffle_each_iteration=True)
+    rows = tuple(map(tf.constant, (paths, indices, *choices)))
+    dataset = epoch_orders(len(paths), shuffle, seed, first_epoch).unbatch()
 
-    def read(path, index, decoder, turn):
+    def read(number, epoch):
+        path, index, decoder, turn = (column[number] for column in rows)
         pixels = _choose(decoder, [functools.partial(DECODERS[k], path, image_size) for k in kinds])
         pixels = _choose(turn, [functools.partial(TURNS[o], pixels) for o in orientations])
         pixels.set_shape((None, None, 3))
         pixels = tf.image.resize(pixels, (image_size, image_size))
-        return pixels, tf.one_hot(index, len(class_names))
+        return pixels, tf.one_hot(index, len(class_names)), epoch
 
     dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE)
     dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
-    dataset = dataset.map(lambda batch, labels: (tf.round(batch), labels))
-    if augment is not None:
-        seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
-        dataset = tf.data.Dataset.zip(dataset, seeds).map(
-            lambda batch, batch_seed: (augment(batch[0], batch_seed), batch[1]),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
+
+    def finish(number, batch):
+        pixels, labels, epochs = batch
+        pixels = tf.round(pixels)
+        if augment is not None:
+            pixels = augment(pixels, augmentation_seed(seed, epochs[0], number))
+        return pixels, labels
+
+    dataset = dataset.enumerate().map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+    batches = len(paths) // batch_size if drop_remainder else -(-len(paths) // batch_size)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))
     return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def epoch_orders(count: int, shuffle: bool, seed: int, first_epoch: int = 0) -> tf.data.Dataset:
+    """Return a dataset with one element an epoch: the order of the images, and the epoch's number.
+
+    Args:
+        count: images.
+        shuffle: whether the order is a new one in every epoch; else it is 0..count-1.
+        seed: of the orders; that of an epoch does not hang on those before.
+        first_epoch: the number of the first epoch.
+
+    Returns:
+        int64 (count,) twice: the images' numbers, and the epoch's number repeated.
+    """
+    make_generators_quiet()
+    epochs = itertools.count(first_epoch)
+
+    def orders():
+        epoch = next(epochs)
+        yield epoch_order(count, shuffle, seed, epoch), np.full(count, epoch)
+
+    signature = tf.TensorSpec((count,), tf.int64)
+    return tf.data.Dataset.from_generator(orders, output_signature=(signature, signature))
+
+
+@functools.cache
+def make_generators_quiet() -> None:
+    """Let TensorFlow write its note on the first generator of a process, and hold it back."""
+    with quiet():
+        list(tf.data.Dataset.from_generator(lambda: iter([0]), output_signature=SCALAR))
+
+
+SCALAR = tf.TensorSpec((), tf.int64)
+
+
+def epoch_order(count: int, shuffle: bool, seed: int, epoch: int) -> np.ndarray:
+    """Return the order of the images in one epoch, int64 (count,); see `epoch_orders`."""
+    if not shuffle:
+        return np.arange(count)
+    return np.random.default_rng((seed, epoch)).permutation(count)
+
+
+def augmentation_seed(seed: int, epoch, number) -> tf.Tensor:
+    """Return the seed, int64 (2,), with which a batch is augmented, unlike that of any other."""
+    # Seeds are small and an epoch has fewer than a million batches, so no two seeds are equal.
+    return tf.stack([tf.cast(seed, tf.int64), 1_000_000 * tf.cast(epoch, tf.int64) + number])
 
 
 def _choose(index: tf.Tensor, choices: list[Callable]) -> tf.Tensor:

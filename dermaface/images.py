@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from dermaface import runs, runtime, sample
+from dermaface.progress import progress_bar
 from dermaface.runs import Run
 import imagehash
 import numpy as np
@@ -16,7 +17,6 @@ import pandas as pd
 from PIL import Image
 import scipy.ndimage
 import scipy.sparse.csgraph
-from tqdm import tqdm
 
 # The columns of images.csv, a row an image.
 COLUMNS = (
@@ -264,10 +264,7 @@ def check_images(
     ]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         paths = [root / frame["path"].iloc[number] for number in wanted]
-        # Folders that are checked in a few seconds need no bar.
-        bar = tqdm(
-            total=len(paths), desc="checking", unit="files", delay=10, mininterval=5, leave=False
-        )
+        bar = progress_bar(len(paths), "checking", "files")
         for number, facts in zip(wanted, pool.map(_check_image, paths), strict=True):
             known[frame["path"].iloc[number], stamps[number]] = facts
             bar.update()

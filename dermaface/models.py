@@ -1,6 +1,7 @@
 """The head, the whole model, and which of its layers learn."""
 
 from collections.abc import Sequence
+import itertools
 import math
 from pathlib import Path
 
@@ -98,14 +99,78 @@ def set_trainable(model: keras.Model, first: str = "pooling") -> None:
     names = [layer.name for layer in model.layers]
     if first not in names:
         raise ValueError(
-            f"The model has no layer {first!r}. Fine-tuning may start at pooling (the head alone) "
-            f"or at the layer after one of these: {', '.join(block_ends(model)) or 'none'}."
+            f"The model has no layer {first!r}. Fine-tuning may start at head (the head alone), "
+            "at a share of the backbone's work such as 0.8, or at any layer, best at the first of "
+            f"a block: {', '.join(block_starts(model)) or 'none here'}."
         )
     for position, layer in enumerate(model.layers):
         in_backbone = position < names.index("pooling")
         layer.trainable = position >= names.index(first) and not (
             in_backbone and isinstance(layer, keras.layers.BatchNormalization)
         )
+
+
+def split_model(model: keras.Model, at: str | float = "head") -> tuple[keras.Model, keras.Model]:
+    """Split a model in two that share its layers: the front is frozen, the rest learns.
+
+    The front's output need be computed only once for each photo, because nothing in it changes.
+    What the rest learns, the whole model has learnt, since the layers are the same ones. Keras
+    draws the line at a single tensor, so where `at` lies inside a block of parallel branches, the
+    cut is at the block's start, and the layers between the two stay frozen in the rest.
+    BatchNormalization of the backbone is frozen everywhere, see `set_trainable`.
+
+    Printed in full, for the head, in notebook 03.
+
+    Args:
+        model: as from `build_model`.
+        at: where learning starts: "head", a layer's name, or the share of the backbone's
+            multiply-adds to freeze, 0..1, which is met as nearly as the blocks allow.
+
+    Returns:
+        The front, from pixels to features, and the rest, from features to probabilities.
+
+    Raises:
+        ValueError: there is no such layer, or `at` is a share and the backbone has no inner cut
+            points, as in a Hub module.
+    """
+    first = first_layer(model, at)
+    set_trainable(model, first)
+    names = [layer.name for layer in model.layers]
+    if first == "pooling":  # Pooling learns nothing, and a pooled vector is far smaller.
+        cut = "pooling"
+    else:
+        before = set(names[: max(names.index(first), 1)])
+        cut = [name for name in cut_points(model) if name in before][-1]
+    features = model.get_layer(cut).output
+    return (
+        keras.Model(model.input, features, name="frozen"),
+        keras.Model(features, model.output, name="trainable"),
+    )
+
+
+def first_layer(model: keras.Model, at: str | float) -> str:
+    """Return the layer at which learning starts: see `at` of `split_model`.
+
+    Raises:
+        ValueError: a share that is not within 0..1, or a backbone without inner cut points.
+    """
+    try:
+        share = float(at)
+    except ValueError:
+        return "pooling" if at == "head" else at
+    if not 0 <= share <= 1:
+        raise ValueError(f"A share of the backbone to freeze must lie within 0..1; got {at}.")
+    starts = block_starts(model)
+    if not starts:
+        raise ValueError(
+            f"This backbone has no inner cut points, so no share such as {at} of it can be frozen: "
+            'fine-tune from "head" (the head alone) or from its first layer with weights (a '
+            'TensorFlow Hub module as a whole: "hub").'
+        )
+    total = multiply_adds(model)
+    names = [layer.name for layer in model.layers]
+    before = {name: multiply_adds(model, names.index(name)) / total for name in starts}
+    return min(starts, key=lambda name: abs(before[name] - share))
 
 
 def cut_points(model: keras.Model) -> list[str]:
@@ -132,24 +197,38 @@ def cut_points(model: keras.Model) -> list[str]:
     return names
 
 
-def block_ends(model: keras.Model) -> list[str]:
-    """Return the cut points at which two branches of the backbone meet again."""
-    head = [layer.name for layer in model.layers].index("pooling")
-    backbone = {layer.name for layer in model.layers[:head]}
+def block_starts(model: keras.Model) -> list[str]:
+    """Return the backbone's layers at which a block starts: the best places to cut.
+
+    A block ends where branches meet again. A backbone without branches may be cut before any layer
+    with weights that learns.
+    """
+    names = [layer.name for layer in model.layers]
+    layers = model.layers[: names.index("pooling")]
+    cuts = set(cut_points(model))
+    if any(isinstance(layer, keras.layers.Add) and layer.name in cuts for layer in layers):
+        ends = [x for x in layers[:-1] if x.name in cuts and isinstance(x, keras.layers.Add)]
+        return [names[names.index(layer.name) + 1] for layer in ends]
     return [
-        name
-        for name in cut_points(model)
-        if name in backbone and isinstance(model.get_layer(name), keras.layers.Add)
+        layer.name
+        for previous, layer in itertools.pairwise(layers)
+        if previous.name in cuts
+        and any(weight.name.endswith("kernel") for weight in layer.weights)
+        and not isinstance(layer, hub.HubFeatures)
     ]
 
 
-def multiply_adds(model: keras.Model) -> int:
+def multiply_adds(model: keras.Model, layers: int | None = None) -> int:
     """Return the multiply-add operations of convolutions and dense layers for one image.
 
     The layers of a Hub module are hidden and count nothing.
+
+    Args:
+        model: any functional model.
+        layers: count only the first so many.
     """
     total = 0
-    for layer in model.layers:
+    for layer in model.layers[:layers]:
         kernels = [w for w in layer.weights if w.name.endswith("kernel")]
         if isinstance(layer, keras.layers.Dense):
             total += math.prod(layer.kernel.shape)

@@ -136,13 +136,15 @@ def run(
         _clear_sample_run(Run(folder), uses_sample)
     current = runs.open_run(shared["run_name"], shared["output_dir"])
     started = time.monotonic()
+    _remove_leftovers(current)
     for number, notebook in enumerate(NOTEBOOKS):
         # Notebook 01 always runs: what it reads is the folder of photos itself.
         if resume and number > 0 and current.is_finished(notebook, parameters[notebook]):
             say(f"[{number + 1}/5] {notebook}: unchanged, not run again")
             continue
-        seconds = _run_notebook(current, notebook, parameters[notebook])
-        say(f"[{number + 1}/5] {notebook}: {seconds:.0f} s")
+        head = f"[{number + 1}/5] {notebook}: "
+        seconds = _run_notebook(current, notebook, parameters[notebook], Progress(say, head))
+        say(f"{head}{seconds:.0f} s")
     write_report(current)
     say(f"Finished in {time.monotonic() - started:.0f} s.")
     return current
@@ -181,7 +183,33 @@ def _clear_sample_run(run: Run, uses_sample: bool) -> None:
             run.path(name).unlink(missing_ok=True)
 
 
-def _run_notebook(run: Run, notebook: str, parameters: Mapping[str, object]) -> float:
+def _remove_leftovers(run: Run) -> None:
+    """Remove what was being written when the run was killed; see `runs.atomic_path`."""
+    for folder in (run.folder, run.path("checkpoints")):
+        for leftover in folder.glob(".*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+class Progress:
+    """A file that passes on what progress bars in a notebook say, a line each."""
+
+    def __init__(self, say: Callable[[str], None], head: str):
+        """Pass on to `say`, with `head` before each line."""
+        self.say, self.head = say, head
+
+    def write(self, text: str) -> None:
+        """Pass on the lines that tell how much time is left."""
+        for line in re.split(r"[\r\n]", text):
+            if line.strip().endswith(" left"):
+                self.say(self.head + line.strip())
+
+    def flush(self) -> None:
+        """Do nothing: every line is passed on at once."""
+
+
+def _run_notebook(
+    run: Run, notebook: str, parameters: Mapping[str, object], progress: Progress | None = None
+) -> float:
     """Execute one notebook into the run folder and return the seconds it took.
 
     Raises:
@@ -200,6 +228,7 @@ def _run_notebook(run: Run, notebook: str, parameters: Mapping[str, object]) -> 
                 kernel_name="python3",
                 cwd=notebook_path(notebook).parent,
                 progress_bar=False,
+                stderr_file=progress,
             )
         except (papermill.PapermillExecutionError, RuntimeError) as error:
             failure = error

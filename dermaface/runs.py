@@ -193,6 +193,12 @@ class Run:
         part["wrote"] = {name: hash_file(self.path(name)) for name in WRITES[notebook]}
         self.update(notebooks=notebooks)
 
+    def key(self, notebook: str) -> str:
+        """Return a hash of all that a notebook hangs on: its parameters and the files it reads."""
+        read = {name: hash_file(self.path(name)) for name in READS[notebook]}
+        facts = json.dumps([self.parameters(notebook), read, self.read()["versions"]])
+        return hashlib.sha256(facts.encode()).hexdigest()
+
     def is_finished(self, notebook: str, parameters: Mapping[str, object]) -> bool:
         """Tell whether `notebook` finished with these parameters, and no file changed since."""
         part = self.read().get("notebooks", {}).get(notebook, {})

@@ -96,6 +96,75 @@ def test_a_normalised_head_learns_its_own_statistics(pictures):
     assert same == [False, True, True]
 
 
+@pytest.mark.parametrize(
+    ("backbone", "image_size", "at"),
+    [
+        ("tiny", 96, "block_6_expand"),
+        ("mobilenet_v2", 64, 0.5),
+        ("mobilenet", 64, 0.8),
+        ("xception", 71, "block14_sepconv1"),
+        ("efficientnet_b0", 64, 0.7),
+        ("efficientnet_v2_b0", 64, 0.9),
+        ("mobilenet_v3_small", 64, "expanded_conv_8_expand"),
+        ("resnet50_v2", 64, "conv5_block1_preact_bn"),
+    ],
+)
+def test_front_then_rest_is_the_model(backbone, image_size, at):
+    model = models.build_model(4, backbone, image_size, weights="random", dense_units=[8])
+    pixels = np.random.default_rng(0).uniform(0, 255, (3, image_size, image_size, 3))
+    whole = model(pixels.astype("float32")).numpy()
+    for place in (at, "head"):
+        frozen, rest = models.split_model(model, place)
+        parts = rest(frozen(pixels.astype("float32"))).numpy()
+        np.testing.assert_allclose(parts, whole, atol=1e-5)
+        assert {id(w) for w in frozen.weights + rest.weights} == {id(w) for w in model.weights}
+        assert not frozen.trainable_weights and rest.trainable_weights
+    names = [layer.name for layer in models.split_model(model, at)[1].layers]
+    assert isinstance(at, float) or at in names
+
+
+def test_a_share_is_met_as_nearly_as_the_blocks_allow(small_model):
+    total = models.multiply_adds(small_model)
+    shares = {}
+    for share in (0.3, 0.6, "0.9"):
+        frozen, _ = models.split_model(small_model, share)
+        shares[float(share)] = models.multiply_adds(frozen) / total
+    models.set_trainable(small_model)
+    assert all(abs(wanted - found) < 0.08 for wanted, found in shares.items()), shares
+    with pytest.raises(ValueError, match="within 0..1; got 80"):
+        models.split_model(small_model, "80")
+
+
+def test_a_cut_inside_a_block_is_made_at_its_start(small_model):
+    frozen, rest = models.split_model(small_model, "block_14_depthwise")
+    assert frozen.layers[-1].name == "block_13_project_BN"
+    assert not rest.get_layer("block_14_expand").trainable
+    assert rest.get_layer("block_14_depthwise").trainable
+    models.set_trainable(small_model)
+
+
+def test_what_the_rest_learns_the_model_has_learnt_and_normalization_stays(pictures):
+    model = models.build_model(4, backbone="tiny", image_size=96)
+    before = {layer.name: layer.get_weights() for layer in model.layers}
+    frozen, rest = models.split_model(model, "block_13_expand")
+    rest.compile(keras.optimizers.AdamW(0.01), "categorical_crossentropy")
+    features = frozen.predict(pictures[0], verbose=0)
+    rest.fit(features, pictures[1], epochs=2, verbose=0)
+    np.testing.assert_allclose(
+        model.predict(pictures[0], verbose=0), rest.predict(features, verbose=0), atol=1e-5
+    )
+    moved = {
+        layer.name
+        for layer in model.layers
+        for a, b in zip(before[layer.name], layer.get_weights(), strict=True)
+        if not np.array_equal(a, b)
+    }
+    names = [layer.name for layer in model.layers]
+    assert {"block_13_expand", "probabilities"} <= moved
+    assert min(names.index(name) for name in moved) == names.index("block_13_expand")
+    assert not any("BN" in name or "bn" in name for name in moved)
+
+
 def test_cut_points_are_where_one_tensor_carries_everything():
     pixels = keras.Input((8, 8, 3), name="image")
     a = keras.layers.Conv2D(4, 1, name="a")(pixels)
@@ -106,12 +175,12 @@ def test_cut_points_are_where_one_tensor_carries_everything():
     pooled = keras.layers.GlobalAveragePooling2D(name="pooling")(gated)
     model = keras.Model(pixels, keras.layers.Dense(2, name="probabilities")(pooled))
     assert models.cut_points(model) == ["image", "a", "added", "gated", "pooling"]
-    assert models.block_ends(model) == ["added"]
+    assert models.block_starts(model) == ["gate"]
     assert models.multiply_adds(model) == 64 * (12 + 16) + 8
 
 
 def test_an_unknown_first_layer_names_the_blocks(small_model):
-    with pytest.raises(ValueError, match="pooling .the head alone.*block_2_add, block_4_add"):
+    with pytest.raises(ValueError, match="head .the head alone.*block_3_expand, block_5_expand"):
         models.set_trainable(small_model, "block_99")
 
 

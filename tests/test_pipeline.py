@@ -4,6 +4,8 @@ import contextlib
 import io
 import json
 import shutil
+import sys
+import time
 
 import awkward
 from dermaface import cli, images, pipeline, runs, sample
@@ -12,6 +14,7 @@ import nbformat
 import pandas as pd
 import papermill
 from PIL import Image
+import psutil
 import pytest
 
 QUICK = {
@@ -183,6 +186,40 @@ def test_resume_runs_only_what_changed(quick, quick_run):
     )
     assert run.path("model.keras").read_bytes() == before
     assert run.parameters("05_convert_and_test_tflite")["calibration_images"] == 15
+
+
+def test_a_run_killed_in_training_is_resumed_and_ends_with_the_same_figures(
+    quick, quick_run, tmp_path
+):
+    undisturbed, _ = quick_run
+    arguments = ["run", "--output-dir", str(tmp_path), "--run-name", "killed"]
+    for name, value in quick.items():
+        arguments += ["-p", name, str(value)]
+    process = psutil.Popen([sys.executable, "-m", "dermaface", *arguments])
+    state = tmp_path / "killed" / "checkpoints" / "head.npz"
+    deadline = time.monotonic() + 300
+    while not state.is_file() and process.is_running() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for victim in (process, *process.children(recursive=True)):
+        victim.kill()
+    process.wait()
+    assert state.is_file() and not (tmp_path / "killed" / "model.keras").exists()
+    (tmp_path / "killed" / ".left" / "half").mkdir(parents=True)
+
+    assert cli.main([*arguments, "--resume"]) == 0
+    run = Run(tmp_path / "killed")
+    for name in ("history.csv", "predictions.csv", "metrics.json"):
+        assert run.path(name).read_bytes() == undisturbed.path(name).read_bytes(), name
+    assert not list(run.folder.rglob(".*")) and not run.path("checkpoints").exists()
+
+
+def test_what_progress_bars_say_reaches_the_terminal():
+    said = []
+    progress = pipeline.Progress(said.append, "[3/5] ")
+    progress.write("\rcomputing features:  20 % of 100 pictures, 01:10 left")
+    progress.write("a warning\n")
+    progress.flush()
+    assert said == ["[3/5] computing features:  20 % of 100 pictures, 01:10 left"]
 
 
 def test_the_gate_fails_a_run_whose_file_does_not_answer_like_the_model(quick, quick_run, tmp_path):

@@ -3,71 +3,161 @@
 from dermaface import training
 from dermaface.quiet_tensorflow import keras
 import numpy as np
-import pandas as pd
 import pytest
 
+GENERATOR = np.random.default_rng(0)
+POINTS = GENERATOR.normal(size=(64, 2)).astype("float32")
+LABELS = np.eye(2, dtype="float32")[(POINTS.sum(axis=1) > 0).astype(int)]
 
-def fit(checkpoint, learning_rate=0.1, patience=0, epochs=6):
-    """Fit a small model on points that a line separates."""
+
+def make_model(optimizer="adamw", learning_rate=0.1):
+    """Return a small compiled model for points that a line separates."""
     keras.utils.set_random_seed(0)
-    points = np.random.default_rng(0).normal(size=(64, 2)).astype("float32")
-    labels = np.eye(2, dtype="float32")[(points.sum(axis=1) > 0).astype(int)]
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, activation="softmax")])
-    model.compile(
-        keras.optimizers.SGD(learning_rate), loss="categorical_crossentropy", metrics=["accuracy"]
-    )
-    callbacks = training.make_callbacks(checkpoint, patience)
-    validation_data = (points[:16], 1 - labels[:16]) if patience else (points[:16], labels[:16])
-    history = model.fit(
-        points, labels, validation_data=validation_data, epochs=epochs, callbacks=callbacks,
-        verbose=0,
+    model = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(8, activation="relu"), keras.layers.Dropout(0.5),
+         keras.layers.Dense(2, activation="softmax")]
     )  # fmt: skip
-    return model, history, validation_data
+    model.compile(
+        training.make_optimizer(optimizer, learning_rate, 0.01),
+        loss="categorical_crossentropy", metrics=["accuracy"],
+    )  # fmt: skip
+    return model
 
 
-def test_history_has_the_columns_of_the_contract(tmp_path):
-    _, history, _ = fit(tmp_path / "a.npz")
-    frame = training.history_frame(history, "head", 0.1)
-    assert ",".join(frame.columns) == (
+def fit(model, checkpoint, wrong=False, callbacks=()):
+    """Fit, with wrong validation labels if asked, and return the validation data."""
+    validation_data = POINTS[:16], 1 - LABELS[:16] if wrong else LABELS[:16]
+    model.fit(
+        POINTS, LABELS, validation_data=validation_data, epochs=checkpoint.epochs,
+        initial_epoch=checkpoint.initial_epoch, callbacks=[checkpoint, *callbacks], verbose=0,
+        shuffle=False,
+    )  # fmt: skip
+    return validation_data
+
+
+def test_history_has_the_columns_of_the_contract(capsys):
+    model, checkpoint = make_model(), training.Checkpoint("head", 3, 0.1)
+    fit(model, checkpoint)
+    history = training.keep_if_better(model, checkpoint)
+    assert ",".join(history.columns) == (
         "stage,epoch,loss,accuracy,val_loss,val_accuracy,learning_rate"
     )
-    assert frame["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
-    assert set(frame["stage"]) == {"head"} and set(frame["learning_rate"]) == {0.1}
+    assert history["epoch"].tolist() == [1, 2, 3] and set(history["stage"]) == {"head"}
+    assert history["learning_rate"].to_list() == pytest.approx([0.1] * 3)
+    assert "kept: epoch" in capsys.readouterr().out
 
 
-def test_early_stopping_ends_a_stage_and_the_checkpoint_keeps_the_best(tmp_path):
+def test_early_stopping_ends_a_stage_and_the_best_weights_are_kept():
     # The validation labels are wrong, so every epoch makes the validation loss worse.
-    model, history, validation_data = fit(tmp_path / "a.npz", patience=2)
-    losses = history.history["val_loss"]
+    model = make_model()
+    checkpoint = training.Checkpoint("head", 9, 0.1, early_stopping_patience=2)
+    validation_data = fit(model, checkpoint, wrong=True)
+    losses = checkpoint.val_losses
     assert len(losses) == 3 and losses[0] == min(losses)
-    training.load_weights(model, tmp_path / "a.npz")
-    assert model.evaluate(*validation_data, verbose=0)[0] == pytest.approx(losses[0], abs=1e-6)
+    assert checkpoint.initial_epoch == 9  # over: nothing is left to do
+    training.keep_if_better(model, checkpoint)
+    loss = model.evaluate(*validation_data, verbose=0)[0]
+    assert loss == pytest.approx(losses[0], abs=1e-6)
 
 
-def test_a_loss_that_became_nan_is_an_error(tmp_path):
-    _, history, _ = fit(tmp_path / "a.npz", learning_rate=float("inf"))
-    with pytest.raises(ValueError, match="became NaN.*lower one"):
-        training.history_frame(history, "head", float("inf"))
+def test_a_stage_that_brings_nothing_is_rolled_back(capsys):
+    model = make_model()
+    first = training.Checkpoint("head", 6, 0.1)
+    fit(model, first)
+    history = training.keep_if_better(model, first)
+    before = model.get_weights()
+    second = training.Checkpoint("fine_tune", 3, 0.1)
+    fit(model, second, wrong=True)
+    capsys.readouterr()
+    history = training.keep_if_better(model, second, history)
+    printed = capsys.readouterr().out
+    assert "rolled back: stage fine_tune" in printed and "stage head again" in printed
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert len(history) == 9 and training.best_epoch(history)["stage"] == "head"
 
 
-def test_the_best_epoch_has_the_lowest_validation_loss():
-    history = pd.DataFrame({"epoch": [1, 2, 1], "val_loss": [0.5, 0.2, 0.3]})
-    assert training.best_epoch(history)["epoch"] == 2
+class Killed(Exception):
+    """Stands for the end of the process."""
 
 
-@pytest.mark.parametrize(("name", "last"), [("cosine", 0.05), ("constant", 0.1)])
-def test_a_schedule_sets_the_rate_of_every_epoch_and_history_records_it(name, last):
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, activation="softmax")])
-    model.compile(keras.optimizers.SGD(1.0), "categorical_crossentropy", metrics=["accuracy"])
-    data = np.zeros((4, 2)), np.eye(2)[[0, 1, 0, 1]]
-    history = model.fit(
-        *data, validation_data=data, epochs=2, verbose=0,
-        callbacks=[training.schedule(name, 0.1, 2)],
-    )  # fmt: skip
-    frame = training.history_frame(history, "fine_tune", 0.1)
-    assert frame["learning_rate"].tolist() == pytest.approx([0.1, last])
+class Kill(keras.callbacks.Callback):
+    """Ends the training in the middle of an epoch."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.model.optimizer.iterations == 7:  # the second batch of the fourth epoch
+            raise Killed
 
 
-def test_an_unknown_schedule():
-    with pytest.raises(ValueError, match="no schedule 'cosin'; known: cosine, constant"):
-        training.schedule("cosin", 0.1, 2)
+@pytest.mark.parametrize("optimizer", training.OPTIMIZERS)
+@pytest.mark.parametrize("schedule", training.SCHEDULES)
+def test_a_killed_stage_goes_on_as_if_nothing_had_been(tmp_path, optimizer, schedule):
+    whole = training.Checkpoint("head", 8, 0.1, schedule)
+    model = make_model(optimizer)
+    fit(model, whole)
+
+    options = {"path": tmp_path / "head.npz", "key": "a"}
+    killed = make_model(optimizer)
+    with pytest.raises(Killed):
+        fit(killed, training.Checkpoint("head", 8, 0.1, schedule, **options), callbacks=[Kill()])
+    resumed = training.Checkpoint("head", 8, 0.1, schedule, **options)
+    assert resumed.initial_epoch == 3
+    other = make_model(optimizer)
+    other.predict(POINTS, verbose=0)
+    fit(other, resumed)
+    assert resumed.rows == whole.rows
+    training.keep_if_better(other, resumed)
+    training.keep_if_better(model, whole)
+    for one, two in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("change", ["another key", "damaged", "cut short"])
+def test_a_file_of_something_else_or_damaged_is_not_used(tmp_path, change):
+    path = tmp_path / "head.npz"
+    fit(make_model(), training.Checkpoint("head", 2, 0.1, path=path, key="a"))
+    assert training.Checkpoint("head", 2, 0.1, path=path, key="a").initial_epoch == 2
+    content = path.read_bytes()
+    if change == "damaged":
+        path.write_bytes(content[:400] + b"x" * 300 + content[700:])
+    if change == "cut short":
+        path.write_bytes(content[:-500])
+    key = "b" if change == "another key" else "a"
+    assert training.Checkpoint("head", 2, 0.1, path=path, key=key).initial_epoch == 0
+
+
+def test_a_loss_that_became_nan_is_an_error():
+    with pytest.raises(ValueError, match="became NaN.*learning rate 1e.30 .*lower one"):
+        fit(make_model("sgd", 1e30), training.Checkpoint("head", 3, 1e30))
+
+
+def test_schedules():
+    def rates(schedule, losses):
+        return [training.learning_rate_at(schedule, 0.1, 4, losses[:n]) for n in range(4)]
+
+    assert rates("constant", [1, 1, 1]) == [0.1] * 4
+    assert rates("cosine", [1, 1, 1]) == pytest.approx([0.1, 0.085355, 0.05, 0.014645], abs=1e-6)
+    assert training.learning_rate_at("plateau", 0.1, 9, [3, 2, 1]) == 0.1
+    assert training.learning_rate_at("plateau", 0.1, 9, [3, 4, 3.5]) == 0.05
+    assert training.learning_rate_at("plateau", 0.1, 9, [3, 4, 3, 2, 2, 2]) == 0.025
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: training.make_optimizer("adam", 0.1), "no optimizer 'adam'; known: adamw, sgd"),
+        (lambda: training.make_optimizer("sgd", 0), "must be positive"),
+        (lambda: training.make_optimizer("sgd", 0.1, -1), "must not be negative"),
+        (lambda: training.Checkpoint("head", 2, 0.1, "cosin"), "known: constant, cosine, plateau"),
+        (lambda: training.Checkpoint("head", -1, 0.1), "must not be negative"),
+    ],
+)
+def test_arguments_out_of_range(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_without_a_stage_there_is_no_best_epoch():
+    history = training.keep_if_better(make_model(), training.Checkpoint("head", 0, 0.1))
+    with pytest.raises(ValueError, match="Nothing was trained"):
+        training.best_epoch(history)
