@@ -42,6 +42,41 @@ def build_model(
     Raises:
         ValueError: an argument out of range, an unknown backbone, or weights out of reach.
     """
+    pixels = keras.Input((image_size, image_size, 3), name="image")
+    x = backbones.apply_backbone(backbone, pixels, weights, alpha)
+    if len(x.shape) == 4:
+        x = keras.layers.GlobalAveragePooling2D(name="pooling")(x)
+    else:  # A Hub module has pooled already.
+        x = keras.layers.Flatten(name="pooling")(x)
+    outputs = _attach_head(x, num_classes, dense_units, dropout_rate, l2, batch_normalization)
+    return keras.Model(pixels, outputs, name="classifier")
+
+
+def build_head(
+    num_features: int,
+    num_classes: int,
+    dense_units: Sequence[int] = (),
+    dropout_rate: float = 0.2,
+    l2: float = 0.0,
+    batch_normalization: bool = False,
+) -> keras.Model:
+    """Build the head alone, from pooled features to probabilities; see `build_model`."""
+    features = keras.Input((num_features,), name="features")
+    outputs = _attach_head(
+        features, num_classes, dense_units, dropout_rate, l2, batch_normalization
+    )
+    return keras.Model(features, outputs, name="head")
+
+
+def _attach_head(
+    x,
+    num_classes: int,
+    dense_units: Sequence[int],
+    dropout_rate: float,
+    l2: float,
+    batch_normalization: bool,
+):
+    """Put the head on top of pooled features and return the tensor of probabilities."""
     if num_classes < 2:
         raise ValueError(f"A classifier needs at least two classes; got {num_classes}.")
     if not 0 <= dropout_rate < 1:
@@ -51,12 +86,6 @@ def build_model(
             f"l2 must not be negative and dense_units must be positive; got {l2}, {dense_units}."
         )
     regularizer = keras.regularizers.L2(l2) if l2 else None
-    pixels = keras.Input((image_size, image_size, 3), name="image")
-    x = backbones.apply_backbone(backbone, pixels, weights, alpha)
-    if len(x.shape) == 4:
-        x = keras.layers.GlobalAveragePooling2D(name="pooling")(x)
-    else:  # A Hub module has pooled already.
-        x = keras.layers.Flatten(name="pooling")(x)
     if batch_normalization:
         x = keras.layers.BatchNormalization(name="normalization")(x)
     for number, units in enumerate(dense_units, start=1):
@@ -69,7 +98,7 @@ def build_model(
     outputs = keras.layers.Dense(
         num_classes, activation="softmax", kernel_regularizer=regularizer, name="probabilities"
     )(x)
-    return keras.Model(pixels, outputs, name="classifier")
+    return outputs
 
 
 def load_model(path: str | Path) -> keras.Model:

@@ -10,6 +10,7 @@ import pandas as pd
 import seaborn as sns
 
 SPLIT_COLOURS = {"train": "#4c72b0", "validation": "#dd8452", "test": "#55a868"}
+STAGES = {"fine_tune": "fine-tuning", "full": "everything"}
 MAX_THUMBNAILS = 12
 
 
@@ -97,14 +98,16 @@ def image_grid(images: Sequence[np.ndarray], titles: Sequence[str] = (), columns
 
 
 def curves(history: pd.DataFrame) -> None:
-    """Draw loss and accuracy over the epochs of both stages, training solid, validation dashed.
+    """Draw loss and accuracy over the epochs of all stages, training solid, validation dashed.
 
     Args:
         history: `history.csv`.
     """
     epochs = np.arange(1, len(history) + 1)
     best = int(history["val_loss"].to_numpy().argmin())
-    fine_tuning_starts = (history["stage"] == "head").sum() + 0.5
+    first_epochs = (
+        history.groupby("stage", sort=False)["epoch"].count().cumsum().shift(fill_value=0)
+    )
     _, panels = plt.subplots(1, 2, figsize=(8, 3))
     for axes, quantity in zip(panels, ("loss", "accuracy"), strict=True):
         axes.plot(epochs, history[quantity], color=SPLIT_COLOURS["train"], label="training")
@@ -112,15 +115,38 @@ def curves(history: pd.DataFrame) -> None:
         colour = SPLIT_COLOURS["validation"]
         axes.plot(epochs, validation, color=colour, linestyle="--", label="validation")
         axes.plot(epochs[best], validation.iloc[best], "o", color=colour, label="best epoch")
-        if fine_tuning_starts < len(history):
-            axes.axvline(fine_tuning_starts, color="#8c8c8c", linewidth=0.8, linestyle=":")
+        for stage, first in list(first_epochs.items())[1:]:
+            axes.axvline(first + 0.5, color="#8c8c8c", linewidth=0.8, linestyle=":")
             axes.text(
-                fine_tuning_starts, 1.01, " fine-tuning", fontsize=7, color="#666666",
+                first + 0.5, 1.01, f" {STAGES.get(stage, stage)}", fontsize=7, color="#666666",
                 transform=axes.get_xaxis_transform(),
             )  # fmt: skip
         axes.set(xlabel="epoch", ylabel=quantity)
         axes.xaxis.get_major_locator().set_params(integer=True)
     panels[0].legend(frameon=False)
+    plt.show()
+
+
+def settings(tried: pd.DataFrame, names: Sequence[str]) -> None:
+    """Draw training and validation accuracy of compared settings, a line each, and their gap.
+
+    Args:
+        tried: a row a setting, with `accuracy` and `val_accuracy`, the best first.
+        names: the columns that make the setting.
+    """
+    labels = [", ".join(f"{n.replace('_', ' ')} {row[n]:g}" for n in names)
+              for row in tried.to_dict("records")]  # fmt: skip
+    positions = np.arange(len(tried))
+    _, axes = plt.subplots(figsize=(8, max(2.0, 0.28 * len(tried) + 0.8)))
+    axes.hlines(positions, tried["val_accuracy"], tried["accuracy"], color="#c8c8c8", linewidth=3)
+    axes.plot(tried["accuracy"], positions, "o", color=SPLIT_COLOURS["train"],
+              markerfacecolor="white", label="training")  # fmt: skip
+    axes.plot(tried["val_accuracy"], positions, "o", color=SPLIT_COLOURS["validation"],
+              label="validation")  # fmt: skip
+    axes.set_yticks(positions, labels)
+    axes.invert_yaxis()
+    axes.set(xlabel="accuracy")
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     plt.show()
 
 

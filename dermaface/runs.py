@@ -25,6 +25,9 @@ NOTEBOOKS = (
     "05_convert_and_test_tflite",
 )
 
+# Run by hand, outside of `dermaface run`.
+FURTHER_NOTEBOOKS = ("06_compare_settings",)
+
 # The files of the run folder that each notebook reads and writes, as names relative to it. Whether
 # a notebook must run again hangs on its parameters and on what it reads.
 READS = {
@@ -33,6 +36,7 @@ READS = {
     "03_train_model": ("images.csv", "labels.txt", "model_untrained.keras"),
     "04_analyze_curves": ("images.csv", "labels.txt", "model.keras", "history.csv"),
     "05_convert_and_test_tflite": ("images.csv", "labels.txt", "model.keras", "predictions.csv"),
+    "06_compare_settings": ("images.csv", "labels.txt", "model_untrained.keras"),
 }
 WRITES = {
     "01_explore_data": ("images.csv", "labels.txt"),
@@ -40,6 +44,7 @@ WRITES = {
     "03_train_model": ("model.keras", "history.csv"),
     "04_analyze_curves": ("predictions.csv", "metrics.json"),
     "05_convert_and_test_tflite": ("conversion.csv", "release"),
+    "06_compare_settings": ("settings.csv", "settings.yaml"),
 }
 # Where a run lies and how it is seeded belong to every notebook; all else belongs to one.
 SHARED_PARAMETERS = ("run_name", "output_dir", "seed")

@@ -15,7 +15,7 @@ ROOT = runs.project_root()
 PARAMETER = re.compile(r"[a-z_0-9]+: (int|float|str|bool|list) = .+  # \S.*")
 
 
-@pytest.fixture(scope="module", params=runs.NOTEBOOKS)
+@pytest.fixture(scope="module", params=runs.NOTEBOOKS + runs.FURTHER_NOTEBOOKS)
 def notebook(request):
     path = ROOT / "notebooks" / f"{request.param}.ipynb"
     return path, nbformat.read(path, as_version=4)

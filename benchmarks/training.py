@@ -1,0 +1,276 @@
+"""Measure what computing the frozen part once is worth, on a folder of photos.
+
+    python benchmarks/training.py FOLDER [--only runs head fine-tuning settings live]
+
+FOLDER holds class folders, or train/ and validation/ with such folders in them. Prints, from one
+run, with the defaults of notebooks/params/photos.yaml:
+
+    runs         accuracy of whole runs with three seeds, and their minutes
+    head         20 epochs of the head, features included, against ImageDataGenerator and fit
+    fine-tuning  the stage and an epoch of it, against the same by fit on photos read anew
+    settings     twelve settings of the head over the same features, against one
+    live         accuracy from kept features and from pixels, without augmentation
+
+The runs take about half an hour on two processor cores, all else together as long.
+"""
+
+import argparse
+from collections.abc import Callable
+import functools
+from pathlib import Path
+import tempfile
+import time
+
+from dermaface import datasets, features, images, models, pipeline, runs, training
+from dermaface.quiet_tensorflow import keras, tf
+import pandas as pd
+
+PARAMETERS = pipeline.read_parameters(runs.project_root() / "notebooks" / "params" / "photos.yaml")
+BATCH_SIZE = 32
+# As in notebook 02, with what photos.yaml changes.
+STRENGTHS = {"rotation": 0.05, "translation": 0.1, "zoom": 0.1, "contrast": 0.2}
+PARTS = ("runs", "head", "fine-tuning", "settings", "live")
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the runs")
+    parser.add_argument(
+        "--baseline-epochs", type=int, default=2, help="of ImageDataGenerator, scaled to 20"
+    )
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        if "runs" in options.only:
+            whole_runs(options.folder, folder / "runs", options.seeds)
+        photos = Photos(options.folder)
+        if "head" in options.only:
+            head(photos, folder / "head", options.baseline_epochs)
+        if "fine-tuning" in options.only:
+            fine_tuning(photos, folder / "fine_tuning")
+        if "settings" in options.only:
+            settings(photos, folder / "settings")
+        if "live" in options.only:
+            live(photos, folder / "live")
+
+
+def whole_runs(data: Path, folder: Path, seeds: list[int]) -> None:
+    """Run from photos to release with each seed."""
+    accuracies = []
+    for seed in seeds:
+        given = PARAMETERS | {"data": str(data.resolve()), "output_dir": str(folder), "seed": seed}
+        started = time.monotonic()
+        run = pipeline.run(given | {"run_name": f"seed-{seed}"}, say=lambda line: None)
+        minutes = (time.monotonic() - started) / 60
+        metrics = pd.read_json(run.path("metrics.json"))["validation"]
+        parts = run.read()["notebooks"]
+        to_curves = sum(parts[name]["seconds"] for name in runs.NOTEBOOKS[:4]) / 60
+        accuracies.append(metrics["accuracy"])
+        print(
+            f"run, seed {seed}: validation accuracy {metrics['accuracy']:.4f}, {minutes:.1f} "
+            f"minutes from photos to release, {to_curves:.1f} of them in notebooks 01 to 04",
+            flush=True,
+        )
+    print(f"mean accuracy {sum(accuracies) / len(accuracies):.4f}\n", flush=True)
+
+
+class Photos:
+    """The photos of a folder, their datasets, and a fresh model for them."""
+
+    def __init__(self, data: Path):
+        """List, check and split the photos."""
+        self.root, frame = images.find_images(data)
+        frame = images.assign_splits(images.check_images(self.root, frame))
+        frame = frame[frame["status"] == "kept"]
+        self.frames = {split: rows for split, rows in frame.groupby("split")}
+        self.class_names = sorted(set(frame["label"]))
+        self.size = PARAMETERS["image_size"]
+        self.augment = datasets.make_augmentation(True, **STRENGTHS)
+
+    def dataset(self, split: str, **options) -> tf.data.Dataset:
+        """Return the photos of a split in batches."""
+        return datasets.make_dataset(
+            self.frames[split], self.root, self.class_names, self.size, BATCH_SIZE, **options
+        )
+
+    def model(self) -> keras.Model:
+        """Return an untrained model, always with the same numbers."""
+        keras.utils.set_random_seed(0)
+        return models.build_model(
+            len(self.class_names), PARAMETERS["backbone"], self.size,
+            dropout_rate=PARAMETERS["dropout_rate"],
+        )  # fmt: skip
+
+    def features(self, frozen: keras.Model, path: Path, views: int = 1):
+        """Return features of the training photos, shuffled, and of the validation photos."""
+        augment = self.augment if views > 1 else None
+        kept = functools.partial(features.cache_features, frozen, path=path, batch_size=BATCH_SIZE)
+        train = kept(
+            self.dataset("train"),
+            key={"split": "train"},
+            views=views,
+            augment=augment,
+            shuffle=True,
+        )
+        return train, kept(self.dataset("validation"), key={"split": "validation"})
+
+
+def fit(
+    learner: keras.Model, train, validation, epochs: int, learning_rate: float, schedule="constant",
+    epoch_seconds: list | None = None,
+) -> training.Checkpoint:  # fmt: skip
+    """Compile and fit as notebook 03 does, and note how long each epoch took."""
+    learner.compile(
+        training.make_optimizer("adamw", learning_rate, PARAMETERS["weight_decay"]),
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=PARAMETERS["label_smoothing"]),
+        metrics=["accuracy"],
+    )
+    checkpoint = training.Checkpoint("stage", epochs, learning_rate, schedule)
+    begun = []
+    clock = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: begun.append(time.monotonic()),
+        on_epoch_end=lambda epoch, logs: (
+            epoch_seconds is not None and epoch_seconds.append(time.monotonic() - begun[-1])
+        ),
+    )
+    learner.fit(
+        train, validation_data=validation, epochs=epochs, shuffle=False, verbose=0,
+        callbacks=[checkpoint, clock],
+    )  # fmt: skip
+    return checkpoint
+
+
+def best_accuracy(checkpoint: training.Checkpoint) -> float:
+    """Return the validation accuracy of the epoch with the lowest validation loss."""
+    return training.best_epoch(pd.DataFrame(checkpoint.rows))["val_accuracy"]
+
+
+def timed(work: Callable):
+    """Return what a function returns, and its seconds."""
+    started = time.monotonic()
+    result = work()
+    return result, time.monotonic() - started
+
+
+def head(photos: Photos, folder: Path, baseline_epochs: int) -> None:
+    """Compare 20 epochs of the head with ImageDataGenerator and fit."""
+    model = photos.model()
+
+    def ours():
+        frozen, learner = models.split_model(model)
+        return fit(learner, *photos.features(frozen, folder), 20, PARAMETERS["learning_rate"])
+
+    checkpoint, seconds = timed(ours)
+    other = photos.model()
+    models.set_trainable(other)
+    generator = tf.keras.preprocessing.image.ImageDataGenerator(
+        horizontal_flip=True, rotation_range=360 * STRENGTHS["rotation"],
+        width_shift_range=STRENGTHS["translation"], height_shift_range=STRENGTHS["translation"],
+        zoom_range=STRENGTHS["zoom"], fill_mode="reflect",
+    )  # fmt: skip
+    frame = photos.frames["train"].assign(
+        file=[str(photos.root / path) for path in photos.frames["train"]["path"]]
+    )
+    flow = generator.flow_from_dataframe(
+        frame, x_col="file", y_col="label", target_size=(photos.size,) * 2, batch_size=BATCH_SIZE,
+        classes=photos.class_names, verbose=False,
+    )  # fmt: skip
+    baseline, baseline_seconds = timed(
+        lambda: fit(
+            other, flow, photos.dataset("validation"), baseline_epochs, PARAMETERS["learning_rate"]
+        )
+    )
+    scaled = baseline_seconds * 20 / baseline_epochs
+    print(
+        f"head, 20 epochs with features: {seconds:.0f} s, accuracy "
+        f"{best_accuracy(checkpoint):.4f}; ImageDataGenerator and fit: {scaled:.0f} s "
+        f"({baseline_epochs} epochs measured, accuracy {best_accuracy(baseline):.4f}); "
+        f"ratio {scaled / seconds:.1f}\n",
+        flush=True,
+    )
+
+
+def fine_tuning(photos: Photos, folder: Path) -> None:
+    """Compare the stage of fine-tuning with the same by fit on photos that are read anew."""
+    epochs, rate = PARAMETERS["fine_tune_epochs"], PARAMETERS["fine_tune_learning_rate"]
+    first = models.backbones.get_backbone(PARAMETERS["backbone"]).fine_tune_from
+    model, kept_epochs, live_epochs = photos.model(), [], []
+
+    def ours():
+        frozen, learner = models.split_model(model, first)
+        kept = photos.features(frozen, folder, PARAMETERS["fine_tune_views"])
+        return fit(learner, *kept, epochs, rate, "cosine", kept_epochs)
+
+    _, seconds = timed(ours)
+    other = photos.model()
+    models.set_trainable(other, first)
+    live_train = photos.dataset("train", shuffle=True, augment=photos.augment)
+    fit(other, live_train, photos.dataset("validation"), 2, rate, "cosine", live_epochs)
+    # The first epoch also compiles, in both.
+    live_seconds = live_epochs[0] + (epochs - 1) * live_epochs[1]
+    kept_epoch = sorted(kept_epochs[1:])[len(kept_epochs) // 2]
+    print(
+        f"fine-tuning from {first}: an epoch {kept_epoch:.1f} s, by fit on photos "
+        f"{live_epochs[1]:.1f} s, ratio {live_epochs[1] / kept_epoch:.1f}; {epochs} epochs with "
+        f"features {seconds:.0f} s, by fit {live_seconds:.0f} s, "
+        f"ratio {live_seconds / seconds:.1f}\n",
+        flush=True,
+    )
+
+
+def settings(photos: Photos, folder: Path) -> None:
+    """Compare twelve settings over one cache, as in notebook 06, with one."""
+    frozen, _ = models.split_model(photos.model())
+
+    def try_one(units: int, rate: float):
+        kept = photos.features(frozen, folder, views=4)
+        learner = models.build_head(
+            kept[0].element_spec[0].shape[-1], len(photos.class_names), [units] if units else []
+        )
+        fit(learner, *kept, 10, rate)
+
+    started = time.monotonic()
+    finished = []
+    for units in (0, 32, 128):
+        for rate in (0.0003, 0.001, 0.003, 0.01):
+            try_one(units, rate)
+            finished.append(time.monotonic() - started)
+    print(
+        f"one setting with features: {finished[0]:.0f} s, twelve: {finished[-1]:.0f} s, ratio "
+        f"{finished[-1] / finished[0]:.1f}\n",
+        flush=True,
+    )
+
+
+def live(photos: Photos, folder: Path) -> None:
+    """Compare kept features with pixels: same seed, no augmentation."""
+    total = len(photos.frames["validation"])
+    first = models.backbones.get_backbone(PARAMETERS["backbone"]).fine_tune_from
+    for at, epochs, rate in (
+        ("head", 6, PARAMETERS["learning_rate"]),
+        (first, 3, PARAMETERS["fine_tune_learning_rate"]),
+    ):
+        accuracies = []
+        for kept in (True, False):
+            model = photos.model()
+            frozen, learner = models.split_model(model, at)
+            if kept:
+                data = photos.features(frozen, folder)
+            else:
+                learner = model
+                data = photos.dataset("train", shuffle=True), photos.dataset("validation")
+            checkpoint = fit(learner, *data, epochs, rate)
+            accuracies.append([row["val_accuracy"] for row in checkpoint.rows])
+        differences = [round(abs(a - b) * total) for a, b in zip(*accuracies, strict=True)]
+        print(
+            f"from {at} on, {epochs} epochs, kept against live: accuracy {accuracies[0][-1]:.4f} "
+            f"and {accuracies[1][-1]:.4f}; photos that differ, by epoch: {differences}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
