@@ -118,13 +118,13 @@ def print_results(run) -> None:
     split = "test" if any(row["split"] == "test" for row in rows) else "validation"
     note = "" if split == "test" else " (also used to choose)"
     print(f"\nOn the {split} photos{note}:\n")
-    print(f"{'variant':<10} {'KB':>7} {'accuracy':>9} {'agreement':>10}")
+    print(f"{'variant':<12} {'KB':>7} {'accuracy':>9} {'agreement':>10}")
     for row in rows:
         if row["split"] == split:
             kilobytes, accuracy = int(row["bytes"]) / 1000, float(row["accuracy"])
             mark = "  <- released" if row["variant"] == release["variant"] else ""
             print(
-                f"{row['variant']:<10} {kilobytes:>7.0f} {accuracy:>9.3f}"
+                f"{row['variant']:<12} {kilobytes:>7.0f} {accuracy:>9.3f}"
                 f" {float(row['agreement']):>10.3f}{mark}"
             )
     print(f"\nrelease: {run.path('release')}\nreport:  {run.path('report.html')}")

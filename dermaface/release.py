@@ -1,13 +1,13 @@
 """What ships: the gate, and the release folder with its contract, golden pictures and card."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import hashlib
 import json
 from pathlib import Path
 import shutil
 
 import dermaface
-from dermaface import images, runtime, sample, tflite_file
+from dermaface import evaluation, images, runtime, sample, tflite_file
 from dermaface.runs import Run, atomic_path, hash_file, write_json
 import numpy as np
 import pandas as pd
@@ -104,6 +104,45 @@ def gate(
     if "problem" in conversion:
         passed &= conversion["problem"] == ""
     return passed
+
+
+def try_recipes(
+    recipes: Mapping[str, Callable[[], bytes]],
+    predictions: pd.DataFrame,
+    dataset,
+    class_names: Sequence[str],
+    max_accuracy_drop: float,
+    min_agreement: float,
+) -> tuple[pd.DataFrame, dict[str, bytes], dict[str, str]]:
+    """Make 8-bit files in one way after the other until one passes the gate on validation photos.
+
+    Args:
+        recipes: a name in words and what makes the file.
+        predictions: the Keras model's on the validation photos, as from `prediction_frame`.
+        dataset: the same photos as from `datasets.make_dataset`.
+        class_names: the classes in index order.
+        max_accuracy_drop: as in `gate`.
+        min_agreement: as in `gate`.
+
+    Returns:
+        A row a recipe tried, as from `evaluation.compare` with `recipe` and `passed`; for each kind
+        of file (int8 and, where that was reached, int8_mixed) the one that agrees best; and by
+        which recipe it was made.
+    """
+    rows, files, made_by, best = [], {}, {}, {}
+    for recipe, make in recipes.items():
+        content = make()
+        kind = tflite_file.audit(content).kind
+        answers = evaluation.predict_tflite({kind: content}, dataset)
+        row = evaluation.compare(predictions, answers, class_names)
+        row["passed"] = gate(row, max_accuracy_drop, min_agreement)
+        rows.append(row.assign(recipe=recipe))
+        rank = (row["passed"].item(), row["agreement"].item())
+        if rank > best.get(kind, (False, -1)):
+            best[kind], files[kind], made_by[kind] = rank, content, recipe
+        if row["passed"].item():
+            break
+    return pd.concat(rows, ignore_index=True), files, made_by
 
 
 def choose_variant(conversion: pd.DataFrame, variant_preference: Sequence[str]) -> str | None:
@@ -432,3 +471,37 @@ The same file on the {split} photos, when the client resizes in another way:
   pictures in `golden/` show whether a client keeps to it.
 - A probability is the file's own belief. It is not calibrated for other photos than these.
 """
+
+
+def verdict(
+    variant: str, conversion: pd.DataFrame, answered: pd.DataFrame, scores: Mapping[str, dict]
+) -> str:
+    """Return in a few sentences what ships and how good it is, for whoever decides.
+
+    Args:
+        variant: the released one.
+        conversion: all rows of `conversion.csv`.
+        answered: what the released file says, as from `evaluation.prediction_frame`, with `sure`,
+            whether its highest probability reaches `min_confidence`.
+        scores: for each split its figures, as from `evaluation.score`.
+    """
+    split = "test" if "test" in scores else "validation"
+    photos = f"{split} photos" + ("" if split == "test" else " (also used to choose)")
+    row = conversion[(conversion["variant"] == variant) & (conversion["split"] == split)].iloc[0]
+    low, high = scores[split]["accuracy_interval"]
+    name, weakest = min(scores[split]["classes"].items(), key=lambda item: item[1]["recall"])
+    here = answered[answered["split"] == split]
+    sure = here[here["sure"]]
+    trust = f"{(sure['label'] == sure['predicted']).mean():.1%}" if len(sure) else "none"
+    refused = conversion[(conversion["split"] == "validation") & ~conversion["passed"]]["variant"]
+    sentences = [
+        f"Ship release/model.tflite: the {variant} file, {row['bytes'] / 1000:,.0f} KB.",
+        f"It is right for {row['accuracy']:.1%} of {row['images']} {photos}, 95 % interval "
+        f"{low:.1%} to {high:.1%}.",
+        f"The trained model is right for {row['accuracy'] + row['accuracy_drop']:.1%}; "
+        f"{row['changed']} photos get another answer from the file.",
+        f"It calls itself sure of {len(sure) / len(here):.0%} and is right for {trust} of those.",
+        f"Weakest class: {name}, known in {weakest['recall']:.0%} of {weakest['images']} photos.",
+        f"Not allowed out: {', '.join(refused) or 'none of the others was refused'}.",
+    ]
+    return "\n".join(sentences)

@@ -425,16 +425,16 @@ def _answers(content: bytes, images: np.ndarray) -> np.ndarray:
 # --- Calibration ----------------------------------------------------------------------------------
 
 
-def int8_recipes(
+def further_recipes(
     saved_model: str | Path, float32: bytes, calibration: np.ndarray, first: int
 ) -> dict[str, Callable[[], bytes]]:
-    """Return the ways to an 8-bit file, to be tried in turn until one passes the gate.
+    """Return further ways to an 8-bit file, for where `convert` with int8 misses the gate.
 
     Args:
         saved_model: folder from `export_saved_model`.
         float32: the float32 file made of it.
-        calibration: training images as in `convert`, more than the first recipe needs.
-        first: how many of them the first recipe gets.
+        calibration: training images as in `convert`, more than were used first.
+        first: how many of them were used first.
 
     Returns:
         For each recipe, in words, a function that makes the file. All are int8 but the last, which
@@ -442,7 +442,6 @@ def int8_recipes(
     """
     few = calibration[:first]
     return {
-        f"converter, {len(few)} photos": lambda: convert(saved_model, "int8", few),
         f"converter, {len(calibration)} photos": lambda: convert(saved_model, "int8", calibration),
         "ai-edge-quantizer": lambda: quantize_static(float32, few),
         "ai-edge-quantizer, most sensitive layers in floats": lambda: quantize_static(
