@@ -5,7 +5,6 @@ import contextlib
 import io
 from pathlib import Path
 import re
-import warnings
 
 from dermaface import runtime, tflite_file
 from dermaface.quiet import quiet
@@ -13,7 +12,6 @@ from dermaface.quiet_tensorflow import keras, tf
 from dermaface.runs import Run, atomic_path
 import numpy as np
 from tensorflow.lite.python.convert import mlir_quantize
-from tensorflow.lite.tools import flatbuffer_utils
 
 with quiet():
     from ai_edge_quantizer import qtyping, quantizer, recipe_manager
@@ -60,32 +58,32 @@ def convert(saved_model: str | Path, variant: str, calibration: np.ndarray | Non
     """
     if variant not in VARIANTS:
         raise ValueError(f"There is no variant {variant!r}; known: {', '.join(VARIANTS)}.")
-    if variant in ("int8", "int8_weights") and (calibration is None or not len(calibration)):
+    is_int8 = variant in ("int8", "int8_weights")
+    if is_int8 and (calibration is None or not len(calibration)):
         raise ValueError(f"The {variant} variant needs at least one calibration image.")
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
-    if variant not in ("float32", "int8_weights"):
+    if variant in ("float16", "dynamic"):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if variant == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if variant == "int8":
-        # Nothing but int8 operations: where one has no int8 form, the conversion fails.
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        return quantize(converter, calibration)
     with quiet():
         content = converter.convert()
-    return quantize_weights(content, calibration) if variant == "int8_weights" else content
+    if not is_int8:
+        return content
+    rounded = round_weights(content, calibration)
+    return quantize(rounded, calibration) if variant == "int8" else quantize_weights(rounded)
 
 
-def quantize(converter: tf.lite.TFLiteConverter, calibration: np.ndarray) -> bytes:
-    """Convert to int8, raw bytes in, with weights rounded and ranges measured here.
+def quantize(rounded: bytes, calibration: np.ndarray) -> bytes:
+    """Return an int8 file, raw bytes in, by the converter's quantizer, with ranges measured here.
 
     The converter's own calibration reads each layer's range after the whole network has run, when
     elementwise layers (scaling, addition) have already put their result into the memory of their
     input: both then get the range of both. Behind a scaling from 0..255 to 0..1 that leaves two of
-    the 256 levels. Here every tensor keeps its memory. How weights are rounded: `round_weights`.
+    the 256 levels. Here every tensor keeps its memory.
 
     Args:
-        converter: of a SavedModel, with the default optimizations and int8 operations alone.
+        rounded: a float file, as from `round_weights`.
         calibration: training images by the pixel rule: uint8 (n, image_size, image_size, 3),
             0..255, at least one.
 
@@ -95,31 +93,29 @@ def quantize(converter: tf.lite.TFLiteConverter, calibration: np.ndarray) -> byt
     Raises:
         ValueError: the file is not int8 throughout, or would not take raw bytes.
     """
-    # The converter's calibration marks the tensors that need a range; one image is enough for that.
-    converter.representative_dataset = lambda: representative_dataset(calibration[:1])
-    converter._experimental_calibrate_only = True
-    with quiet():
-        marked = bytes(converter.convert())
-    marked = round_weights(marked, calibration)
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(marked))
-    tensors = {
-        index: tensor.quantization
-        for index, tensor in enumerate(model.subgraphs[0].tensors)
-        if tensor.quantization is not None
-        and tensor.quantization.min is not None
-        and len(tensor.quantization.min) == 1
-    }
-    ranges = measure_ranges(marked, list(tensors), calibration)
-    for parameters, (low, high) in zip(tensors.values(), ranges, strict=True):
-        parameters.min, parameters.max = np.array([low]), np.array([high])
+    model = tflite_file.unpack(rounded)
+    tensors = flowing_tensors(model)
+    ranges = measure_ranges(rounded, tensors, calibration)
+    for index, (low, high) in zip(tensors, ranges, strict=True):
+        model.subgraphs[0].tensors[index].quantization = tflite_file.schema.QuantizationParametersT(
+            min=[low], max=[high]
+        )
     with quiet():
         content = mlir_quantize(
-            bytes(flatbuffer_utils.convert_object_to_bytearray(model)),
-            input_data_type=tf.uint8,
-            output_data_type=tf.float32,
+            tflite_file.pack(model), input_data_type=tf.uint8, output_data_type=tf.float32
         )
     tflite_file.check_claim(content, "int8")
     return content
+
+
+def flowing_tensors(model) -> list[int]:
+    """Return the indices of the float tensors whose values do not lie in the file."""
+    return [
+        index
+        for index, tensor in enumerate(model.subgraphs[0].tensors)
+        if model.buffers[tensor.buffer].data is None
+        and tflite_file.TYPE_NAMES[tensor.type] == "FLOAT32"
+    ]
 
 
 # --- Rounding weights -----------------------------------------------------------------------------
@@ -203,15 +199,21 @@ def round_in_turn(weights: np.ndarray, step: np.ndarray, products: np.ndarray) -
     damped = products + np.eye(len(order)) * max(0.01 * np.diag(products).mean(), 1e-9)
     upper = np.linalg.cholesky(np.linalg.inv(damped)).T
     rounded = np.empty_like(left)
-    for number in range(len(order)):
-        column = left[:, number : number + 1]
-        levels = np.clip(np.rint(column / step), -127, 127)
-        # A quantizer reads the step off the largest weight, so that one must not shrink.
-        keep = is_largest[:, number : number + 1]
-        levels[keep] = 127 * np.sign(weights[:, order[number], None][keep])
-        rounded[:, number : number + 1] = levels * step
-        error = (column - levels * step) / upper[number, number]
-        left[:, number + 1 :] -= error * upper[number, number + 1 :]
+    # A block of inputs at a time, so that most of the making up is one product of matrices.
+    for start in range(0, len(order), 64):
+        block = slice(start, min(start + 64, len(order)))
+        errors = np.zeros((len(left), block.stop - start))
+        for number in range(start, block.stop):
+            column = left[:, number, None]
+            levels = np.clip(np.rint(column / step), -127, 127)
+            # A quantizer reads the step off the largest weight, so that one must not shrink.
+            keep = is_largest[:, number, None]
+            levels[keep] = 127 * np.sign(weights[:, order[number], None][keep])
+            rounded[:, number, None] = levels * step
+            error = (column - levels * step) / upper[number, number]
+            left[:, number + 1 : block.stop] -= error * upper[number, number + 1 : block.stop]
+            errors[:, number - start, None] = error
+        left[:, block.stop :] -= errors @ upper[block, block.stop :]
     return rounded[:, np.argsort(order)].astype(np.float32)
 
 
@@ -276,12 +278,11 @@ def _set_values(model, index: int, values: np.ndarray) -> None:
 # --- With ai-edge-quantizer -----------------------------------------------------------------------
 
 
-def quantize_weights(float32: bytes, calibration: np.ndarray) -> bytes:
+def quantize_weights(rounded: bytes) -> bytes:
     """Return a file whose weights are stored in 8 bits and which calculates in floats.
 
     Args:
-        float32: the float32 file.
-        calibration: as in `convert`.
+        rounded: a float file, as from `round_weights`.
 
     Raises:
         ValueError: the result is something else.
@@ -289,27 +290,25 @@ def quantize_weights(float32: bytes, calibration: np.ndarray) -> bytes:
     recipe = recipe_manager.RecipeManager()
     everything = qtyping.TFLOperationName.ALL_SUPPORTED
     recipe.add_weight_only_config(regex=".*", operation_name=everything, num_bits=8)
-    content = _run_quantizer(round_weights(float32, calibration), recipe)
+    content = _run_quantizer(rounded, recipe)
     tflite_file.check_claim(content, "int8_weights")
     return content
 
 
-def quantize_static(float32: bytes, calibration: np.ndarray, mixed: bool = False) -> bytes:
+def quantize_static(rounded: bytes, calibration: np.ndarray, mixed: bool = False) -> bytes:
     """Return an int8 file by ai-edge-quantizer, ranges from the smallest to the largest value.
 
     Args:
-        float32: the float32 file.
-        calibration: as in `convert`.
+        rounded: a float file, as from `round_weights`.
+        calibration: as in `quantize`.
         mixed: leave the most sensitive operators in floats, which makes it `int8_mixed`.
 
     Raises:
         ValueError: the result is something else, or would not take raw bytes.
     """
-    rounded = round_weights(float32, calibration)
     ranges = _named_ranges(rounded, calibration)
     in_floats = most_sensitive_operators(rounded, ranges, calibration) if mixed else []
-    content = _quantize_static(rounded, ranges, in_floats)
-    model = tflite_file.unpack(content)
+    model = tflite_file.unpack(_quantize_static(rounded, ranges, in_floats))
     graph = model.subgraphs[0]
     (entry,) = [o for o in graph.operators if graph.inputs[0] in o.inputs]
     if _name(model, entry) == "QUANTIZE":
@@ -340,33 +339,34 @@ def _quantize_static(rounded: bytes, ranges: dict, in_floats: list[str]) -> byte
     return _run_quantizer(rounded, recipe, ranges)
 
 
-def _named_ranges(float32: bytes, calibration: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+def _named_ranges(rounded: bytes, calibration: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
     """Return the smallest and the largest value of what flows in a file, by tensor name.
 
     ai-edge-quantizer's own calibration lets the ranges follow the photos slowly, and so cuts off
     the largest values.
     """
-    model = tflite_file.unpack(float32)
-    tensors = model.subgraphs[0].tensors
-    flowing = [i for i, t in enumerate(tensors) if model.buffers[t.buffer].data is None]
-    return {
-        tensors[index].name.decode("utf-8"): {
-            "min": np.full([1] * len(tensors[index].shape), low),
-            "max": np.full([1] * len(tensors[index].shape), high),
+    model = tflite_file.unpack(rounded)
+    flowing = flowing_tensors(model)
+    found = {}
+    for index, (low, high) in zip(
+        flowing, measure_ranges(rounded, flowing, calibration), strict=True
+    ):
+        tensor = model.subgraphs[0].tensors[index]
+        shape = [1] * len(tensor.shape)
+        found[tensor.name.decode("utf-8")] = {
+            "min": np.full(shape, low),
+            "max": np.full(shape, high),
         }
-        for index, (low, high) in zip(
-            flowing, measure_ranges(float32, flowing, calibration), strict=True
-        )
-    }
+    return found
 
 
 def _run_quantizer(
-    float32: bytes, recipe: recipe_manager.RecipeManager, ranges: dict | None = None
+    rounded: bytes, recipe: recipe_manager.RecipeManager, ranges: dict | None = None
 ) -> bytes:
     """Return what ai-edge-quantizer makes of a file, weights inside the flatbuffer, in silence."""
-    work = quantizer.Quantizer(float32, recipe.get_quantization_recipe())
-    with quiet(), contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    work = quantizer.Quantizer(rounded, recipe.get_quantization_recipe())
+    out = io.StringIO()  # sizes and progress bars, which a notebook's kernel does not write to 2
+    with quiet(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
         content = bytes(work.quantize(ranges).quantized_model)
     model = tflite_file.unpack(content)
     unpacked = {
@@ -426,14 +426,13 @@ def _answers(content: bytes, images: np.ndarray) -> np.ndarray:
 
 
 def further_recipes(
-    saved_model: str | Path, float32: bytes, calibration: np.ndarray, first: int
+    rounded: bytes, calibration: np.ndarray, first: int
 ) -> dict[str, Callable[[], bytes]]:
-    """Return further ways to an 8-bit file, for where `convert` with int8 misses the gate.
+    """Return further ways to an 8-bit file, for where `quantize` misses the gate.
 
     Args:
-        saved_model: folder from `export_saved_model`.
-        float32: the float32 file made of it.
-        calibration: training images as in `convert`, more than were used first.
+        rounded: a float file, as from `round_weights`.
+        calibration: as in `quantize`, more images than were used first.
         first: how many of them were used first.
 
     Returns:
@@ -442,10 +441,10 @@ def further_recipes(
     """
     few = calibration[:first]
     return {
-        f"converter, {len(calibration)} photos": lambda: convert(saved_model, "int8", calibration),
-        "ai-edge-quantizer": lambda: quantize_static(float32, few),
+        f"converter, {len(calibration)} photos": lambda: quantize(rounded, calibration),
+        "ai-edge-quantizer": lambda: quantize_static(rounded, few),
         "ai-edge-quantizer, most sensitive layers in floats": lambda: quantize_static(
-            float32, few, mixed=True
+            rounded, few, mixed=True
         ),
     }
 

@@ -16,7 +16,8 @@ FACTS = {"name": "ü", "version": "1", "notice": "n", "min_confidence": 0.5}
 @pytest.fixture(scope="module")
 def mixed(tflite_files, calibration):
     """Return an int8_mixed file of the small model."""
-    return tflite.quantize_static(tflite_files["float32"], calibration, mixed=True)
+    rounded = tflite.round_weights(tflite_files["float32"], calibration)
+    return tflite.quantize_static(rounded, calibration, mixed=True)
 
 
 @pytest.mark.parametrize("variant", tflite.VARIANTS)
