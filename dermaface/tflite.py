@@ -5,6 +5,7 @@ import contextlib
 import io
 from pathlib import Path
 import re
+import warnings
 
 from dermaface import runtime, tflite_file
 from dermaface.quiet import quiet
@@ -365,8 +366,12 @@ def _run_quantizer(
 ) -> bytes:
     """Return what ai-edge-quantizer makes of a file, weights inside the flatbuffer, in silence."""
     work = quantizer.Quantizer(rounded, recipe.get_quantization_recipe())
-    out = io.StringIO()  # sizes and progress bars, which a notebook's kernel does not write to 2
-    with quiet(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+    with warnings.catch_warnings(), contextlib.ExitStack() as stack:
+        warnings.simplefilter("ignore")  # that keeping all tensors takes memory
+        stack.enter_context(quiet())
+        # Sizes and progress bars, which in a notebook do not go to the terminal.
+        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
         content = bytes(work.quantize(ranges).quantized_model)
     model = tflite_file.unpack(content)
     unpacked = {
