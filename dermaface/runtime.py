@@ -138,7 +138,8 @@ def resize(pixels: np.ndarray, image_size: int) -> np.ndarray:
     along = along[:, None]
     above = upper[:, left] + (upper[:, right] - upper[:, left]) * along
     below = lower[:, left] + (lower[:, right] - lower[:, left]) * along
-    return np.rint(above + (below - above) * down[:, None, None]).astype(np.uint8)
+    # Row by row in memory, because clients such as MediaPipe take no notice of an array's strides.
+    return np.rint(above + (below - above) * down[:, None, None]).astype(np.uint8, order="C")
 
 
 def _neighbours(old_size: int, new_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -129,6 +129,16 @@ def test_resizers_that_clients_use():
     assert np.abs(evaluation.resize_opencv_area(pixels, 30) - means).max() <= 0.5
 
 
+def test_resizers_answer_like_opencv():
+    # What OpenCV 5.1.0 makes of this image, first channel.
+    pixels = np.random.default_rng(1).integers(0, 256, (5, 7, 3), np.uint8)
+    linear = [[202, 49, 177, 222], [146, 147, 157, 94], [122, 47, 97, 49], [106, 125, 80, 131]]
+    area = [[195, 97, 182, 214], [143, 145, 153, 96], [122, 68, 89, 48], [117, 141, 110, 127]]
+    off = evaluation.resize_opencv_linear(pixels, 4)[:, :, 0].astype(int) - linear
+    assert np.abs(off).max() <= 1 and (off == 0).mean() >= 0.9
+    assert evaluation.resize_opencv_area(pixels, 4)[:, :, 0].tolist() == area
+
+
 def test_score_resizers(tflite_files, sample_folder):
     photos = pd.DataFrame({"path": [f"acne/acne_{n:04d}.jpg" for n in range(6)], "label": "acne"})
     names = ["acne", "melasma", "vitiligo", "wrinkles"]

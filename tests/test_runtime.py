@@ -32,6 +32,7 @@ def test_resize_equals_tensorflow(shape):
     from dermaface.quiet_tensorflow import tf
 
     image = random_image(*shape)
+    assert runtime.resize(image, 96).flags.c_contiguous
     expected = tf.round(tf.image.resize(image, (96, 96))).numpy()
     assert np.abs(runtime.resize(image, 96) - expected).max() <= 1
 
