@@ -248,6 +248,8 @@ def write_release(
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
         "min_runtime": f"TensorFlow Lite {found.min_runtime}",
+        "operators": found.operators,
+        "float_operators": list(found.float_operators),
         "recipe": recipe,
         "input": {
             "shape": [1, image_size, image_size, 3],

@@ -292,9 +292,10 @@ def check_release(folder: str | Path) -> list[str]:
     """
     folder = Path(folder)
     path = folder / "model.tflite"
-    described = _read_json(folder / "model.json")
-    if not path.is_file():
-        raise ValueError(f"There is no model file {str(path)!r}.")
+    described = _read_json(folder / "model.json", ("bytes", "sha256", "labels", "variant", "input"))
+    for needed in (path, folder / "labels.txt"):
+        if not needed.is_file():
+            raise ValueError(f"The release is incomplete: there is no {str(needed)!r}.")
     content = path.read_bytes()
     if len(content) != described["bytes"] or (
         hashlib.sha256(content).hexdigest() != described["sha256"]
@@ -329,7 +330,7 @@ def _replay_golden(folder: Path, classifier: Classifier) -> list[str]:
     Raises:
         ValueError: a picture is missing or changed, or an answer lies beyond the tolerance.
     """
-    expected = _read_json(folder / "expected.json")
+    expected = _read_json(folder / "expected.json", ("tolerance", "pictures"))
     largest = 0.0
     for entry in expected["pictures"]:
         for kind in ("picture", "input"):
@@ -352,20 +353,24 @@ def _replay_golden(folder: Path, classifier: Classifier) -> list[str]:
     return [f"golden: {count} pictures answered as expected, at most {largest:.4f} off"]
 
 
-def _read_json(path: Path) -> dict:
+def _read_json(path: Path, fields: tuple[str, ...]) -> dict:
     """Return what a JSON file of a release folder holds.
 
     Raises:
-        ValueError: it is not there or damaged.
+        ValueError: it is not there, damaged, or lacks one of the fields.
     """
     if not path.is_file():
         raise ValueError(
             f"There is no {str(path)!r}. Name a release folder, such as outputs/RUN/release."
         )
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{str(path)!r} is damaged: {error}.") from error
+    lacking = [name for name in fields if name not in content]
+    if lacking:
+        raise ValueError(f"{str(path)!r} does not say its {', '.join(lacking)}.")
+    return content
 
 
 def open_interpreter(

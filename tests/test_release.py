@@ -4,7 +4,7 @@ import hashlib
 import json
 
 from conftest import CLASS_NAMES
-from dermaface import cli, release, runs, runtime, sample, tflite_file
+from dermaface import cli, evaluation, release, runs, runtime, sample, tflite_file
 import numpy as np
 import pandas as pd
 from PIL import Image
@@ -102,6 +102,51 @@ def test_nothing_passed_is_an_error_with_the_figures():
     assert release.require_variant("int8", rows) == "int8"
 
 
+def test_recipes_are_tried_until_one_passes(tflite_files, small_model, calibration):
+    from dermaface.quiet_tensorflow import tf
+
+    pixels = calibration.astype("float32")
+    dataset = tf.data.Dataset.from_tensor_slices((pixels, np.zeros((len(pixels), 4)))).batch(4)
+    probabilities = small_model.predict(pixels, verbose=0)
+    rows = pd.DataFrame({"path": "x", "split": "validation", "label": ["acne"] * len(pixels)})
+    predictions = evaluation.prediction_frame(rows, probabilities, CLASS_NAMES)
+    asked = []
+
+    def recipe(name, content):
+        return {name: lambda: asked.append(name) or content}
+
+    def attempt(*recipes):
+        asked.clear()
+        joined = {name: make for entry in recipes for name, make in entry.items()}
+        return release.try_recipes(joined, predictions, dataset, CLASS_NAMES, 0.02, 0.95)
+
+    good, bad = tflite_files["int8"], turned_upside_down(tflite_files["int8"])
+    tried, files, made_by = attempt(recipe("a", bad), recipe("b", good), recipe("c", bad))
+    assert asked == ["a", "b"] and tried["passed"].tolist() == [False, True]
+    assert files == {"int8": good} and made_by == {"int8": "b"}
+    tried, files, made_by = attempt(recipe("a", bad))
+    assert tried["passed"].tolist() == [False] and made_by == {"int8": "a"}
+
+
+def test_the_verdict_can_be_read_by_whoever_decides():
+    rows = table(("int8", "validation", 0.5, 0.5), ("float16", "validation", 0.0, 1.0), images=4)
+    rows = rows.assign(accuracy=0.5, bytes=4_500_000, changed=2)
+    rows["passed"] = release.gate(rows, 0.02, 0.95)
+    answered = pd.DataFrame(
+        {
+            "split": "validation",
+            "label": list("aabb"),
+            "predicted": list("abbb"),
+            "sure": [True, False, True, False],
+        }
+    )
+    said = release.verdict("float16", rows, answered, {"validation": SCORE})
+    assert "Ship release/model.tflite: the float16 file, 4,500 KB." in said
+    assert "50.0% of 4 validation photos (also used to choose)" in said
+    assert "sure of 50% and is right for 100.0% of those" in said
+    assert "Weakest class: melasma" in said and "Not allowed out: int8." in said
+
+
 SCORE = {
     "images": 40,
     "accuracy": 0.9,
@@ -181,6 +226,7 @@ def test_the_release_folder(run):
     assert described["limits"]["min_agreement"] == 0.95 and described["recipe"] == "converter"
     assert described["scores"]["test"]["accuracy"] == 0.9
     assert described["notice"] == sample.NOTICE and described["min_confidence"] == 0.5
+    assert described["operators"]["CONV_2D"] == 35 and described["float_operators"] == []
     assert described["min_runtime"].startswith("TensorFlow Lite 1.")
     assert runtime.Classifier(folder / "model.tflite").labels == CLASS_NAMES
     release.withdraw(run)
@@ -244,13 +290,17 @@ def change_json(path, **facts):
     path.write_text(json.dumps(json.loads(path.read_text()) | facts))
 
 
-def another_model(folder, tflite_files):
-    """Put a whole file with other answers there, and let model.json describe it."""
-    model = tflite_file.unpack(tflite_files["int8"])
-    # The largest block of weights is turned upside down.
+def turned_upside_down(content):
+    """Return a file whose largest block of weights runs backwards."""
+    model = tflite_file.unpack(content)
     largest = max((b for b in model.buffers if b.data is not None), key=lambda b: b.data.nbytes)
     largest.data = np.frombuffer(bytes(largest.data)[::-1], np.uint8)
-    content = tflite_file.embed(tflite_file.pack(model), CLASS_NAMES, {})
+    return tflite_file.pack(model)
+
+
+def another_model(folder, tflite_files):
+    """Put a whole file with other answers there, and let model.json describe it."""
+    content = tflite_file.embed(turned_upside_down(tflite_files["int8"]), CLASS_NAMES, {})
     (folder / "model.tflite").write_bytes(content)
     digest = hashlib.sha256(content).hexdigest()
     change_json(folder / "model.json", bytes=len(content), sha256=digest)
@@ -266,7 +316,9 @@ def flip(path):
     ("harm", "word"),
     [
         (lambda folder, files: flip(folder / "model.tflite"), "some of them have changed"),
-        (lambda folder, files: (folder / "model.tflite").unlink(), "no model file"),
+        (lambda folder, files: (folder / "model.tflite").unlink(), "incomplete"),
+        (lambda folder, files: (folder / "labels.txt").unlink(), "incomplete"),
+        (lambda folder, files: (folder / "model.json").write_text("{}"), "does not say its bytes"),
         (lambda folder, files: (folder / "model.json").unlink(), "Name a release folder"),
         (lambda folder, files: (folder / "model.json").write_text("{"), "is damaged"),
         (lambda folder, files: flip(folder / "labels.txt"), "differ"),
