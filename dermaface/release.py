@@ -501,7 +501,7 @@ def verdict(
         f"It is right for {row['accuracy']:.1%} of {row['images']} {photos}, 95 % interval "
         f"{low:.1%} to {high:.1%}.",
         f"The trained model is right for {row['accuracy'] + row['accuracy_drop']:.1%}; "
-        f"{row['changed']} photos get another answer from the file.",
+        f"answers that the file changed: {row['changed']}.",
         f"It calls itself sure of {len(sure) / len(here):.0%} and is right for {trust} of those.",
         f"Weakest class: {name}, known in {weakest['recall']:.0%} of {weakest['images']} photos.",
         f"Not allowed out: {', '.join(refused) or 'none of the others was refused'}.",
