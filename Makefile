@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab run refresh lock docker-build docker-lab docker-run
+.PHONY: help demo test test-clients lab run refresh lock docker-build docker-lab docker-run
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
@@ -24,6 +24,18 @@ test: $(BIN)/.installed ## lint, unit tests, and the notebooks against their com
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
+
+CLIENTS := .venv-clients
+RUN ?= outputs/demo
+
+$(CLIENTS)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --editable . "mediapipe>=1.2,<1.3"
+	npm install --silent --no-audit --no-fund --prefix $(CLIENTS) @litertjs/core@2.5
+	@touch $@
+
+test-clients: $(CLIENTS)/.installed ## compare a run's files with MediaPipe and LiteRT.js (needs npm, Chromium; RUN=FOLDER)
+	$(CLIENTS)/bin/python tests/clients/compare.py $(RUN) $(CLIENTS)/node_modules
 
 lab: $(BIN)/.installed ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/01_explore_data.ipynb

@@ -102,7 +102,7 @@ def try_backbone(name: str, folder: Path, root: Path, frame, options) -> dict:
         "keras": (expected.argmax(axis=1) == truth).mean(),
         "agreement": (answers.argmax(axis=1) == expected.argmax(axis=1)).mean(),
         "difference": np.abs(answers - expected).max(),
-        "milliseconds": evaluation.measure_latency(content, repeats=10),
+        "milliseconds": evaluation.measure_latency(content, repeats=10)[0],
         "seconds": time.monotonic() - started,
     }
 

@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import io
 import json
 from pathlib import Path
 import sys
@@ -55,11 +56,21 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     predict = commands.add_parser("predict", help="classify photos with a .tflite file")
     predict.set_defaults(command=predict_command)
     predict.add_argument("model", metavar="MODEL.tflite")
-    predict.add_argument("images", nargs="+", metavar="IMAGE|FOLDER")
+    predict.add_argument(
+        "images", nargs="+", metavar="IMAGE|FOLDER|-", help="- reads one image from standard input"
+    )
     predict.add_argument("--top", type=int, default=3, metavar="K", help="classes a photo (3)")
+    predict.add_argument(
+        "--min-confidence", type=float, metavar="P",
+        help="a probability below which the answer is 'not sure' (default: the file's own)",
+    )  # fmt: skip
     form = predict.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--csv", action="store_true", help="print CSV")
+
+    check = commands.add_parser("check", help="prove that a release folder answers as measured")
+    check.set_defaults(command=check_command)
+    check.add_argument("folder", metavar="RELEASE_FOLDER")
 
     sample = commands.add_parser("sample", help="draw the sample set into a folder")
     sample.set_defaults(command=sample_command)
@@ -107,13 +118,13 @@ def print_results(run) -> None:
     split = "test" if any(row["split"] == "test" for row in rows) else "validation"
     note = "" if split == "test" else " (also used to choose)"
     print(f"\nOn the {split} photos{note}:\n")
-    print(f"{'variant':<10} {'KB':>7} {'accuracy':>9} {'agreement':>10}")
+    print(f"{'variant':<12} {'KB':>7} {'accuracy':>9} {'agreement':>10}")
     for row in rows:
         if row["split"] == split:
             kilobytes, accuracy = int(row["bytes"]) / 1000, float(row["accuracy"])
             mark = "  <- released" if row["variant"] == release["variant"] else ""
             print(
-                f"{row['variant']:<10} {kilobytes:>7.0f} {accuracy:>9.3f}"
+                f"{row['variant']:<12} {kilobytes:>7.0f} {accuracy:>9.3f}"
                 f" {float(row['agreement']):>10.3f}{mark}"
             )
     print(f"\nrelease: {run.path('release')}\nreport:  {run.path('report.html')}")
@@ -127,52 +138,97 @@ def predict_command(options: argparse.Namespace) -> int:
 
     if options.top < 1:
         raise ValueError(f"--top must be at least 1; got {options.top}.")
+    given = options.min_confidence
+    if given is not None and not 0 <= given <= 1:
+        raise ValueError(f"--min-confidence must lie between 0 and 1; got {given}.")
     classifier = runtime.Classifier(options.model)
+    paths = _image_paths(options.images)
     if classifier.notice:
         print(f"dermaface: {classifier.notice}", file=sys.stderr)
-    status = 0
-    answers = []
-    for path in _image_paths(options.images):
+    limit = classifier.facts.get("min_confidence", 0.0) if given is None else given
+    width = max(len(str(path)) for path in paths)
+    rows = csv.writer(sys.stdout, lineterminator="\n")
+    if options.csv:
+        rows.writerow(["image", "rank", "label", "probability", "sure", "blurred"])
+    status, photos = 0, []
+    for path in paths:
+        name = "standard input" if path == "-" else str(path)
         try:
-            answers.append((path, classifier.predict(path, top=options.top)))
+            image = io.BytesIO(sys.stdin.buffer.read()) if path == "-" else path
+            answer, blurred = _answer(classifier, image, options.top)
         except ValueError as error:
-            print(f"dermaface: {error}", file=sys.stderr)
+            reason = str(error).replace("The file", "Standard input", 1 if path == "-" else 0)
+            print(f"dermaface: {reason}", file=sys.stderr)
             status = 1
+            continue
+        sure = answer[0][1] >= limit
+        if blurred:
+            print(f"dermaface: {name} is blurred; its answer may be wrong.", file=sys.stderr)
+        if options.json:
+            classes = [{"label": label, "probability": p} for label, p in answer]
+            photos.append({"image": name, "predictions": classes, "sure": sure, "blurred": blurred})
+        elif options.csv:
+            told = [str(value).lower() for value in (sure, blurred)]
+            for rank, (label, probability) in enumerate(answer, start=1):
+                rows.writerow([name, rank, label, f"{probability:.6f}", *told])
+        else:
+            classes = ", ".join(f"{label} {probability:.3f}" for label, probability in answer)
+            print(f"{name + ':':<{width + 1}} {'' if sure else 'not sure: '}{classes}", flush=True)
     if options.json:
-        rows = [
-            {"image": str(path), "predictions": [{"label": n, "probability": p} for n, p in answer]}
-            for path, answer in answers
-        ]
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
-    elif options.csv:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(["image", "rank", "label", "probability"])
-        for path, answer in answers:
-            writer.writerows(
-                [path, rank, name, f"{p:.6f}"] for rank, (name, p) in enumerate(answer, start=1)
-            )
-    else:
-        for path, answer in answers:
-            print(
-                f"{path}: " + ", ".join(f"{name} {probability:.3f}" for name, probability in answer)
-            )
+        print(json.dumps(photos, indent=2, ensure_ascii=False))
     return status
 
 
-def _image_paths(arguments: list[str]) -> list[Path]:
-    """Return the files named, and the images in the folders named."""
+def _answer(classifier, image, top: int) -> tuple[list[tuple[str, float]], bool]:
+    """Return the likeliest classes of an image, and whether it is blurred by the file's measure.
+
+    Raises:
+        ValueError: it is not an image that can be read.
+    """
     from dermaface import runtime
 
+    size = max(classifier.image_size, runtime.BLUR_SIZE)
+    pixels = runtime.decode_image(image, at_least=2 * size)
+    small = runtime.resize(pixels, runtime.BLUR_SIZE)
+    blurred = runtime.blur_score(small) < classifier.facts.get("blur_threshold", 0.0)
+    if size > classifier.image_size:
+        # The pixel rule decodes a large photo smaller than the measure of blur does.
+        if hasattr(image, "seek"):
+            image.seek(0)
+        pixels = runtime.decode_image(image, at_least=2 * classifier.image_size)
+    return classifier.predict(pixels, top=top), blurred
+
+
+def _image_paths(arguments: list[str]) -> list[Path | str]:
+    """Return the files named, the images in the folders named, and "-" for standard input.
+
+    Raises:
+        ValueError: a folder holds no images, or "-" comes twice.
+    """
+    from dermaface import runtime
+
+    if arguments.count("-") > 1:
+        raise ValueError("Standard input (-) can be read only once.")
     paths = []
-    for argument in map(Path, arguments):
-        if argument.is_dir():
+    for argument in arguments:
+        if argument != "-" and Path(argument).is_dir():
             found = runtime.find_image_files(argument)
             if not found:
                 raise ValueError(f"There are no images in the folder {argument}.")
             paths += found
         else:
-            paths.append(argument)
+            paths.append(argument if argument == "-" else Path(argument))
     return paths
+
+
+def check_command(options: argparse.Namespace) -> int:
+    """Check a release folder and print what was checked."""
+    from dermaface import runtime
+
+    for line in runtime.check_release(options.folder):
+        print(line)
+    print(f"{options.folder} answers here as it did where it was made.")
+    return 0
 
 
 def sample_command(options: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """Predictions, reports with intervals, and the comparison of Keras with TFLite."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 import time
 
 from dermaface import runtime
@@ -8,11 +9,14 @@ from dermaface.quiet_tensorflow import tf
 from dermaface.runs import Run
 import numpy as np
 import pandas as pd
+from PIL import Image
 import scipy.stats
 import sklearn.metrics
 
+# The columns of conversion.csv; behind them, for each class, `recall_change_CLASS`.
 CONVERSION_COLUMNS = (
-    "variant split bytes accuracy accuracy_drop agreement max_abs_diff latency_ms passed images"
+    "variant split bytes accuracy accuracy_drop agreement max_abs_diff latency_ms passed images "
+    "drop_low drop_high changed latency_p90_ms latency_1_thread_ms latency_1_thread_p90_ms problem"
 ).split()
 
 
@@ -47,8 +51,14 @@ def _invoke(interpreter, images: np.ndarray) -> np.ndarray:
     return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
 
-def measure_latency(content: bytes, num_threads: int = 2, repeats: int = 50) -> float:
-    """Return the median time for one image in milliseconds, on this machine."""
+def measure_latency(content: bytes, num_threads: int = 2, repeats: int = 50) -> tuple[float, float]:
+    """Return the time for one image in milliseconds, on this machine: median and 90th percentile.
+
+    Args:
+        content: the `.tflite` file.
+        num_threads: processor threads for LiteRT.
+        repeats: how often it is measured, after five runs that do not count.
+    """
     interpreter = runtime.open_interpreter(content, num_threads)
     shape = interpreter.get_input_details()[0]["shape"]
     image = np.random.default_rng(0).integers(0, 256, shape).astype("float32")
@@ -57,7 +67,27 @@ def measure_latency(content: bytes, num_threads: int = 2, repeats: int = 50) -> 
         start = time.perf_counter()
         _invoke(interpreter, image)
         seconds.append(time.perf_counter() - start)
-    return float(np.median(seconds[5:]) * 1000)
+    median, ninetieth = np.percentile(seconds[5:], [50, 90]) * 1000
+    return float(median), float(ninetieth)
+
+
+def latency_columns(files: Mapping[str, bytes], repeats: int = 50) -> pd.DataFrame:
+    """Return the latency of each file with two threads and with one, a row a variant.
+
+    Args:
+        files: a variant and the content of its file.
+        repeats: how often each is measured.
+
+    Returns:
+        `latency_ms` and `latency_p90_ms` (two threads), `latency_1_thread_ms` and
+        `latency_1_thread_p90_ms`, indexed by variant.
+    """
+    names = "latency_ms latency_p90_ms latency_1_thread_ms latency_1_thread_p90_ms".split()
+    rows = {
+        variant: [*measure_latency(content, 2, repeats), *measure_latency(content, 1, repeats)]
+        for variant, content in files.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=names)
 
 
 def accuracy_interval(correct: int, total: int) -> tuple[float, float]:
@@ -70,6 +100,31 @@ def accuracy_interval(correct: int, total: int) -> tuple[float, float]:
         raise ValueError("An accuracy needs at least one image.")
     interval = scipy.stats.binomtest(correct, total).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def drop_interval(lost: int, won: int, total: int) -> tuple[float, float]:
+    """Return the 95 % interval of an accuracy drop between two models on the same images.
+
+    The images on which both are right or both wrong say nothing about the difference; the interval
+    follows from the others. It is Wald's with the adjustment of Bonett and Price (2012), Journal of
+    Educational and Behavioral Statistics 37(4), 479-488, which Fagerland, Lydersen and Laake (2014)
+    recommend for paired proportions.
+
+    Args:
+        lost: images on which only the first model is right.
+        won: images on which only the second model is right.
+        total: all images.
+
+    Raises:
+        ValueError: there are no images.
+    """
+    if total < 1:
+        raise ValueError("An accuracy drop needs at least one image.")
+    first, second = (lost + 1) / (total + 2), (won + 1) / (total + 2)
+    half = scipy.stats.norm.ppf(0.975) * np.sqrt(
+        (first + second - (first - second) ** 2) / (total + 2)
+    )
+    return float(max(first - second - half, -1)), float(min(first - second + half, 1))
 
 
 def prediction_frame(
@@ -218,28 +273,164 @@ def compare(
 
     Returns:
         A row a variant and split: `variant`, `split`, `images`, `accuracy`, `accuracy_drop` (Keras
-        minus variant), `agreement` (share of photos with the same first guess), `max_abs_diff` (of
-        any probability).
+        minus variant) with its 95 % interval `drop_low` and `drop_high`, `agreement` (share of
+        images with the same first guess), `changed` (how many have another), `max_abs_diff` (of
+        any probability), and `recall_change_CLASS` for each class (variant minus Keras; NaN where
+        the split has no image of it).
     """
     keras_answers = probabilities_of(predictions, class_names)
     names = np.asarray(class_names)
-    truth = predictions["label"].to_numpy()
     rows = []
     for variant, probabilities in answers.items():
         for split in predictions["split"].unique():
             here = (predictions["split"] == split).to_numpy()
+            truth = predictions["label"].to_numpy()[here]
             guess = names[probabilities[here].argmax(axis=1)]
-            keras_guess = predictions.loc[here, "predicted"].to_numpy()
-            accuracy = float((guess == truth[here]).mean())
+            keras_guess = predictions["predicted"].to_numpy()[here]
+            right, keras_right = guess == truth, keras_guess == truth
+            lost, won = int((keras_right & ~right).sum()), int((right & ~keras_right).sum())
+            low, high = drop_interval(lost, won, len(truth))
             rows.append(
                 {
                     "variant": variant,
                     "split": split,
-                    "images": int(here.sum()),
-                    "accuracy": accuracy,
-                    "accuracy_drop": float((keras_guess == truth[here]).mean()) - accuracy,
+                    "images": len(truth),
+                    "accuracy": float(right.mean()),
+                    "accuracy_drop": float(keras_right.mean() - right.mean()),
+                    "drop_low": low,
+                    "drop_high": high,
                     "agreement": float((guess == keras_guess).mean()),
+                    "changed": int((guess != keras_guess).sum()),
                     "max_abs_diff": float(np.abs(probabilities - keras_answers)[here].max()),
+                }
+                | {
+                    # A class without an image in the split has no recall.
+                    f"recall_change_{name}": float((right * 1.0 - keras_right)[of_class].mean())
+                    for name in class_names
+                    for of_class in [truth == name]
+                    if of_class.any()
                 }
             )
     return pd.DataFrame(rows)
+
+
+def changed_answers(
+    predictions: pd.DataFrame, probabilities: np.ndarray, class_names: Sequence[str]
+) -> pd.DataFrame:
+    """Return the images for which a file's first guess is another than the Keras model's.
+
+    Args:
+        predictions: the Keras model's, as from `prediction_frame`.
+        probabilities: the file's (n, num_classes), in the same order.
+        class_names: the classes in index order.
+
+    Returns:
+        `path`, `split`, `label`, `keras` and `keras_probability`, `file` and `file_probability`.
+    """
+    keras_answers = probabilities_of(predictions, class_names)
+    frame = predictions[["path", "split", "label"]].assign(
+        keras=predictions["predicted"],
+        keras_probability=keras_answers.max(axis=1),
+        file=np.asarray(class_names)[probabilities.argmax(axis=1)],
+        file_probability=probabilities.max(axis=1),
+    )
+    return frame[frame["keras"] != frame["file"]]
+
+
+# --- What another resizer costs -------------------------------------------------------------------
+
+
+def resize_pillow(pixels: np.ndarray, image_size: int) -> np.ndarray:
+    """Resize as Pillow's BILINEAR does, which smooths first where the image gets smaller."""
+    image = Image.fromarray(pixels)
+    return np.asarray(image.resize((image_size, image_size), Image.Resampling.BILINEAR))
+
+
+def resize_opencv_linear(pixels: np.ndarray, image_size: int) -> np.ndarray:
+    """Resize as OpenCV's INTER_LINEAR does: without smoothing, with weights of 11 bits.
+
+    About one value in eight differs by one from what OpenCV 5.1 gives, which rounds in between.
+    """
+    height, width = pixels.shape[:2]
+    rows = _linear_weights(height, image_size)
+    columns = _linear_weights(width, image_size)
+    wide = np.tensordot(rows, pixels.astype(np.float64), 1)
+    # (row, channel, column) after the product; the columns go back between the two.
+    both = np.tensordot(wide, columns, ([1], [1])).transpose(0, 2, 1)
+    return np.floor(both + 0.5).clip(0, 255).astype(np.uint8)
+
+
+def _linear_weights(old_size: int, new_size: int) -> np.ndarray:
+    """Return the share of each old pixel in each new one, (new_size, old_size), in 1/2048."""
+    position = (np.arange(new_size) + 0.5) * old_size / new_size - 0.5
+    first = np.floor(position).astype(int)
+    along = np.rint((position - first) * 2048) / 2048
+    weights = np.zeros((new_size, old_size))
+    np.add.at(weights, (range(new_size), first.clip(0, old_size - 1)), 1 - along)
+    np.add.at(weights, (range(new_size), (first + 1).clip(0, old_size - 1)), along)
+    return weights
+
+
+def resize_opencv_area(pixels: np.ndarray, image_size: int) -> np.ndarray:
+    """Resize as OpenCV's INTER_AREA does: the mean over the area that each new pixel covers.
+
+    OpenCV falls back to a bilinear resize where a side would grow; so does this.
+    """
+    height, width = pixels.shape[:2]
+    if min(height, width) < image_size:
+        return resize_opencv_linear(pixels, image_size)
+    wide = np.tensordot(_area_weights(height, image_size), pixels.astype(np.float64), 1)
+    both = np.tensordot(wide, _area_weights(width, image_size), ([1], [1])).transpose(0, 2, 1)
+    return np.rint(both).clip(0, 255).astype(np.uint8)
+
+
+def _area_weights(old_size: int, new_size: int) -> np.ndarray:
+    """Return the share of each old pixel in the area of each new one, (new_size, old_size)."""
+    edges = np.arange(new_size + 1)[:, None] * old_size / new_size
+    covered = np.clip(edges - np.arange(old_size), 0, 1)
+    return np.diff(covered, axis=0) * new_size / old_size
+
+
+RESIZERS = {
+    "TensorFlow bilinear (the pixel rule)": runtime.resize,
+    "OpenCV linear": resize_opencv_linear,
+    "OpenCV area": resize_opencv_area,
+    "Pillow bilinear": resize_pillow,
+}
+
+
+def score_resizers(
+    content: bytes, root: Path, photos: pd.DataFrame, class_names: Sequence[str]
+) -> pd.DataFrame:
+    """Score a `.tflite` file on photos that were resized in the ways in which clients do it.
+
+    Each photo is decoded once, by the pixel rule, so the resizer alone differs.
+
+    Args:
+        content: the file.
+        root: the data root.
+        photos: rows of `images.csv` with `path` and `label`.
+        class_names: the classes in index order.
+
+    Returns:
+        A row a resizer: `resizer`, `accuracy`, and `agreement` with the answers under the first.
+    """
+    interpreter = runtime.open_interpreter(content)
+    image_size = int(interpreter.get_input_details()[0]["shape"][1])
+    answers = {name: [] for name in RESIZERS}
+    for path in photos["path"]:
+        pixels = runtime.decode_image(root / path, at_least=2 * image_size)
+        for name, resize in RESIZERS.items():
+            answers[name].append(_invoke(interpreter, resize(pixels, image_size)[None])[0])
+    guesses = {
+        name: np.asarray(class_names)[np.argmax(rows, axis=1)] for name, rows in answers.items()
+    }
+    reference = next(iter(guesses.values()))
+    return pd.DataFrame(
+        {
+            "resizer": name,
+            "accuracy": float((guess == photos["label"].to_numpy()).mean()),
+            "agreement": float((guess == reference).mean()),
+        }
+        for name, guess in guesses.items()
+    )

@@ -3,14 +3,15 @@
 The pixel rule lives here, because the app on the phone has to follow it too.
 """
 
+import hashlib
 import json
 import os
 from pathlib import Path
 import struct
 from typing import BinaryIO
 import warnings
-import zipfile
 
+from dermaface import tflite_file
 from dermaface.quiet import quiet
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -137,7 +138,8 @@ def resize(pixels: np.ndarray, image_size: int) -> np.ndarray:
     along = along[:, None]
     above = upper[:, left] + (upper[:, right] - upper[:, left]) * along
     below = lower[:, left] + (lower[:, right] - lower[:, left]) * along
-    return np.rint(above + (below - above) * down[:, None, None]).astype(np.uint8)
+    # Row by row in memory, because clients such as MediaPipe take no notice of an array's strides.
+    return np.rint(above + (below - above) * down[:, None, None]).astype(np.uint8, order="C")
 
 
 def _neighbours(old_size: int, new_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -149,12 +151,17 @@ def _neighbours(old_size: int, new_size: int) -> tuple[np.ndarray, np.ndarray, n
     return first, second, position - floor
 
 
+# `blur_score` depends on the size, so it is always measured at this one.
+BLUR_SIZE = 224
+
+
 class Classifier:
-    """A `.tflite` image classifier that carries its labels.
+    """A `.tflite` image classifier that carries its labels and says how to feed it.
 
     Attributes:
         labels: the classes in the order of the output.
         image_size: side of the square input in pixels.
+        facts: what the file says of itself beyond that; empty for a file of another maker.
         notice: what the file wants its user told, or "".
     """
 
@@ -171,31 +178,38 @@ class Classifier:
                 labels, or another number of labels than outputs.
         """
         path = Path(path)
+        name = repr(str(path))
         if not path.is_file():
-            raise ValueError(f"There is no model file {str(path)!r}.")
-        metadata, own_labels = read_metadata(path)
-        self.notice = metadata.get("notice", "")
-        self._interpreter = open_interpreter(path, num_threads)
+            raise ValueError(f"There is no model file {name}.")
+        try:
+            contents = tflite_file.read(path.read_bytes())
+        except tflite_file.DamagedFileError as error:
+            raise ValueError(f"{name} gives no answers. {error}") from error
+        self.facts = contents.facts
+        self.notice = contents.facts.get("notice", "")
+        self._mean = 0.0 if contents.mean is None else contents.mean
+        self._std = 1.0 if contents.std is None else contents.std
+        self._interpreter = open_interpreter(contents.model, num_threads)
         self._input = self._interpreter.get_input_details()[0]
         self._output = self._interpreter.get_output_details()[0]
         shape = [int(n) for n in self._input["shape"]]
         if len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3:
-            raise ValueError(
-                f"{str(path)!r} takes input of shape {shape}, not one square RGB image."
-            )
-        if self._input["dtype"] not in (np.float32, np.uint8):
-            raise ValueError(
-                f"{str(path)!r} takes {self._input['dtype'].__name__} input, not pixels."
-            )
+            raise ValueError(f"{name} takes input of shape {shape}, not one square RGB image.")
+        if self._input["dtype"] not in (np.float32, np.uint8, np.int8):
+            raise ValueError(f"{name} takes {self._input['dtype'].__name__} input, not pixels.")
         self.image_size = shape[1]
-        self.labels = list(labels) if labels else own_labels
+        self.labels = list(labels) if labels else contents.labels
         num_classes = int(self._output["shape"][-1])
         if not self.labels:
-            raise ValueError(f"{str(path)!r} carries no labels; give them with labels=[...].")
+            raise ValueError(
+                f"{name} carries no labels, and nothing tells what its {num_classes} answers mean. "
+                "Give its classes in their order with labels=[...], or use the file as it was "
+                "released."
+            )
         if len(self.labels) != num_classes:
             raise ValueError(
-                f"{str(path)!r} gives {num_classes} probabilities, but there are "
-                f"{len(self.labels)} labels."
+                f"{name} gives {num_classes} probabilities, but there are {len(self.labels)} "
+                "labels. They belong to another model; no answer would be right."
             )
 
     def predict_pixels(self, pixels: np.ndarray) -> np.ndarray:
@@ -207,10 +221,14 @@ class Classifier:
         Returns:
             float32 array of shape (num_classes,).
         """
-        batch = np.asarray(pixels)[None].astype(self._input["dtype"])
-        self._interpreter.set_tensor(self._input["index"], batch)
+        values = (np.asarray(pixels, np.float32) - self._mean) / self._std
+        self._interpreter.set_tensor(self._input["index"], to_input(values[None], self._input))
         self._interpreter.invoke()
-        return self._interpreter.get_tensor(self._output["index"])[0]
+        answer = self._interpreter.get_tensor(self._output["index"])[0]
+        scale, zero_point = self._output["quantization"]
+        if answer.dtype == np.float32 or not scale:
+            return answer
+        return (answer.astype(np.float32) - zero_point) * np.float32(scale)
 
     def predict(self, image: str | Path | np.ndarray, top: int = 3) -> list[tuple[str, float]]:
         """Return the `top` likeliest classes of a photo with their probabilities, likeliest first.
@@ -231,9 +249,128 @@ class Classifier:
             pixels = resize(image, self.image_size)
         else:
             pixels = load_image(image, self.image_size)
-        probabilities = self.predict_pixels(pixels)
+        return self.name_best(self.predict_pixels(pixels), top)
+
+    def name_best(self, probabilities: np.ndarray, top: int = 3) -> list[tuple[str, float]]:
+        """Return the `top` likeliest classes with their probabilities, likeliest first.
+
+        Args:
+            probabilities: (num_classes,), as from `predict_pixels`.
+            top: how many classes.
+        """
         best = np.argsort(-probabilities, kind="stable")[:top]
         return [(self.labels[index], float(probabilities[index])) for index in best]
+
+
+def to_input(values: np.ndarray, details: dict) -> np.ndarray:
+    """Return numbers in the type of a file's input, quantized where it takes whole numbers.
+
+    Args:
+        values: float32, what the model's input stands for.
+        details: the interpreter's description of the input.
+    """
+    kind = details["dtype"]
+    scale, zero_point = details["quantization"]
+    if kind == np.float32 or not scale:
+        return values.astype(kind)
+    limits = np.iinfo(kind)
+    return np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max).astype(kind)
+
+
+def check_release(folder: str | Path) -> list[str]:
+    """Prove that a release folder is whole and that its model answers here as it did at home.
+
+    Args:
+        folder: `release/` of a run, as `release.write_release` makes it.
+
+    Returns:
+        What was checked, a line each.
+
+    Raises:
+        ValueError: something is missing or changed, the labels differ between the files, the model
+            is not the variant that it claims to be, or an answer to a golden picture is off.
+    """
+    folder = Path(folder)
+    path = folder / "model.tflite"
+    described = _read_json(folder / "model.json", ("bytes", "sha256", "labels", "variant", "input"))
+    for needed in (path, folder / "labels.txt"):
+        if not needed.is_file():
+            raise ValueError(f"The release is incomplete: there is no {str(needed)!r}.")
+    content = path.read_bytes()
+    if len(content) != described["bytes"] or (
+        hashlib.sha256(content).hexdigest() != described["sha256"]
+    ):
+        raise ValueError(
+            f"{str(path)!r} is not the file that model.json describes: it has {len(content)} bytes "
+            f"where {described['bytes']} are expected, or some of them have changed. Copy the "
+            "release folder again."
+        )
+    classifier = Classifier(path)
+    lines = [f"model.tflite: {len(content)} bytes, unchanged"]
+    listed = (folder / "labels.txt").read_text(encoding="utf-8").splitlines()
+    if not classifier.labels == described["labels"] == listed:
+        raise ValueError(
+            "The labels in model.tflite, model.json and labels.txt differ. One of the three "
+            "belongs to another model."
+        )
+    lines.append(f"labels: the same {len(listed)} in model.tflite, model.json and labels.txt")
+    tflite_file.check_claim(content, described["variant"])
+    found = tflite_file.audit(content)
+    if found.input[0].lower() != described["input"]["type"] or (
+        described["input"]["shape"] != [1, classifier.image_size, classifier.image_size, 3]
+    ):
+        raise ValueError("model.tflite takes another input than model.json says.")
+    lines.append(f"variant: {found.kind}, takes {found.input[0].lower()} pixels 0..255")
+    return lines + _replay_golden(folder / "golden", classifier)
+
+
+def _replay_golden(folder: Path, classifier: Classifier) -> list[str]:
+    """Ask the model about every golden picture and compare its answers with the expected ones.
+
+    Raises:
+        ValueError: a picture is missing or changed, or an answer lies beyond the tolerance.
+    """
+    expected = _read_json(folder / "expected.json", ("tolerance", "pictures"))
+    largest = 0.0
+    for entry in expected["pictures"]:
+        for kind in ("picture", "input"):
+            path = folder / entry[kind]
+            if not path.is_file():
+                raise ValueError(f"The golden picture {str(path)!r} is missing.")
+            if hashlib.sha256(path.read_bytes()).hexdigest() != entry[f"{kind}_sha256"]:
+                raise ValueError(f"The golden picture {str(path)!r} has changed.")
+            answer = classifier.predict_pixels(load_image(path, classifier.image_size))
+            off = float(np.abs(answer - entry["probabilities"]).max())
+            largest = max(largest, off)
+            if not off <= expected["tolerance"]:
+                guess = classifier.labels[int(answer.argmax())]
+                raise ValueError(
+                    f"For {str(path)!r}, the model says {guess} and {entry['predicted']} is "
+                    f"expected; a probability is off by {off:.4f}, where {expected['tolerance']} "
+                    "is allowed. This file or this runtime does not answer as was measured."
+                )
+    count = len(expected["pictures"])
+    return [f"golden: {count} pictures answered as expected, at most {largest:.4f} off"]
+
+
+def _read_json(path: Path, fields: tuple[str, ...]) -> dict:
+    """Return what a JSON file of a release folder holds.
+
+    Raises:
+        ValueError: it is not there, damaged, or lacks one of the fields.
+    """
+    if not path.is_file():
+        raise ValueError(
+            f"There is no {str(path)!r}. Name a release folder, such as outputs/RUN/release."
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} is damaged: {error}.") from error
+    lacking = [name for name in fields if name not in content]
+    if lacking:
+        raise ValueError(f"{str(path)!r} does not say its {', '.join(lacking)}.")
+    return content
 
 
 def open_interpreter(
@@ -273,21 +410,6 @@ def open_interpreter(
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"LiteRT cannot run this model: {error}") from error
     return interpreter
-
-
-def read_metadata(path: str | Path) -> tuple[dict, list[str]]:
-    """Return the facts and the labels that ride inside a `.tflite` file, empty where it has none.
-
-    They are files in a zip archive behind the model, where TFLite metadata keeps its associated
-    files: `dermaface.json` and `labels.txt`.
-    """
-    if not zipfile.is_zipfile(path):
-        return {}, []
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        facts = json.loads(archive.read("dermaface.json")) if "dermaface.json" in names else {}
-        labels = archive.read("labels.txt").decode("utf-8") if "labels.txt" in names else ""
-    return facts, labels.splitlines()
 
 
 def find_image_files(folder: str | Path) -> list[Path]:

@@ -52,12 +52,12 @@ def tflite_files(small_model, calibration, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def labelled_file(tflite_files, tmp_path_factory):
-    """Return the path of an int8 file that carries its labels and a notice."""
-    from dermaface import release
+    """Return the path of an int8 file that carries its labels, a notice and its limits."""
+    from dermaface import tflite_file
 
     path = tmp_path_factory.mktemp("labelled") / "model.tflite"
-    facts = {"notice": sample.NOTICE}
-    path.write_bytes(release.embed_metadata(tflite_files["int8"], CLASS_NAMES, facts))
+    facts = {"notice": sample.NOTICE, "min_confidence": 0.0, "blur_threshold": 15.0}
+    path.write_bytes(tflite_file.embed(tflite_files["int8"], CLASS_NAMES, facts))
     return path
 
 

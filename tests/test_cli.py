@@ -9,6 +9,7 @@ import sys
 
 from conftest import CLASS_NAMES
 from dermaface import cli, sample
+from PIL import Image
 import pytest
 
 
@@ -53,6 +54,44 @@ def test_predict_goes_on_past_a_bad_photo_with_status_1(labelled_file, photos, c
     assert "bad.jpg" in err and "not an image" in err
 
 
+def test_predict_says_when_it_is_not_sure(labelled_file, photos, capsys):
+    def lines(limit):
+        arguments = ["predict", str(labelled_file), str(photos), "--min-confidence", limit]
+        assert cli.main(arguments) == 0
+        return capsys.readouterr().out.splitlines()
+
+    assert all(": not sure: " in line.replace("  ", " ") for line in lines("1"))
+    assert not any("not sure" in line for line in lines("0"))
+    assert cli.main(["predict", str(labelled_file), str(photos), "--json"]) == 0
+    assert [row["sure"] for row in json.loads(capsys.readouterr().out)] == [True, True]
+
+
+def test_predict_warns_of_blur_by_the_files_own_threshold(labelled_file, photos, capsys):
+    with Image.open(photos / "photo 0.jpg") as image:
+        image.resize((12, 12)).resize((600, 600)).save(photos / "soft.png")
+    assert cli.main(["predict", str(labelled_file), str(photos), "--csv", "--top", "1"]) == 0
+    out, err = capsys.readouterr()
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["blurred"] for row in rows] == ["false", "false", "true"]
+    assert "soft.png is blurred" in err and err.count("is blurred") == 1
+
+
+def ask(*arguments, given=b""):
+    command = [sys.executable, "-m", "dermaface", "predict", *map(str, arguments)]
+    return subprocess.run(command, input=given, capture_output=True)
+
+
+def test_predict_reads_standard_input(labelled_file, photos):
+    done = ask(labelled_file, "-", "--json", given=(photos / "photo 0.jpg").read_bytes())
+    by_name = ask(labelled_file, photos / "photo 0.jpg", "--json")
+    assert done.returncode == by_name.returncode == 0, done.stderr
+    (row,), (expected,) = json.loads(done.stdout), json.loads(by_name.stdout)
+    assert row.pop("image") == "standard input" and expected.pop("image")
+    assert row == expected
+    done = ask(labelled_file, "-", given=b"no picture")
+    assert done.returncode == 1 and b"Standard input is not an image" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
@@ -60,6 +99,8 @@ def test_predict_goes_on_past_a_bad_photo_with_status_1(labelled_file, photos, c
         (["MODEL", "missing.jpg"], "no file 'missing.jpg'"),
         (["MODEL", "EMPTY"], "no images in the folder"),
         (["MODEL", "x.jpg", "--top", "0"], "--top must be at least 1"),
+        (["MODEL", "x.jpg", "--min-confidence", "2"], "between 0 and 1"),
+        (["MODEL", "-", "-"], "only once"),
     ],
 )
 def test_predict_says_what_is_wrong(labelled_file, tmp_path, capsys, arguments, word):
@@ -97,5 +138,5 @@ def test_help_is_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for command in ("run", "predict", "sample"):
+    for command in ("run", "predict", "check", "sample"):
         assert command in done.stdout

@@ -1,6 +1,6 @@
 """Tests of dermaface.evaluation."""
 
-from dermaface import evaluation
+from dermaface import evaluation, runtime
 import numpy as np
 import pandas as pd
 import pytest
@@ -89,6 +89,62 @@ def test_compare_with_keras_split_by_split(predictions):
     assert row["agreement"] == pytest.approx(2 / 3)
     assert row["max_abs_diff"] == pytest.approx(0.3)
     assert table.loc[("int8", "test"), "accuracy_drop"] == 0
+    assert row["changed"] == 1 and row["drop_low"] < row["accuracy_drop"] < row["drop_high"]
+    # One of the two photos of class b is lost, the one of a stays, and there is none of c.
+    assert row["recall_change_b"] == -0.5 and row["recall_change_a"] == 0
+    assert np.isnan(row["recall_change_c"])
+
+
+def test_changed_answers_name_both_guesses(predictions):
+    other = PROBABILITIES.copy()
+    other[1] = [0.5, 0.4, 0.1]
+    (row,) = evaluation.changed_answers(predictions, other, NAMES).to_dict("records")
+    assert (row["path"], row["label"], row["keras"], row["file"]) == ("2", "b", "b", "a")
+    assert (row["keras_probability"], row["file_probability"]) == (0.7, 0.5)
+
+
+def test_drop_interval():
+    # Airway hyper-responsiveness before and after transplantation (Bentur et al., 2009), as
+    # Fagerland, Lydersen and Laake (2014) work it out: 21 children, 1 and 7 discordant.
+    low, high = evaluation.drop_interval(1, 7, 21)
+    assert (low, high) == pytest.approx((-0.508, -0.013), abs=5e-4)
+    low, high = evaluation.drop_interval(0, 0, 341)
+    assert low == -high and 0 < high < 0.01
+    assert evaluation.drop_interval(1, 0, 1)[1] == 1
+    with pytest.raises(ValueError, match="at least one image"):
+        evaluation.drop_interval(0, 0, 0)
+
+
+def test_resizers_that_clients_use():
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
+    flat = np.full((50, 70, 3), 77, np.uint8)
+    for resize in evaluation.RESIZERS.values():
+        assert resize(pixels, 32).shape == (32, 32, 3) and resize(pixels, 32).dtype == np.uint8
+        assert (resize(flat, 32) == 77).all() and (resize(flat, 60) == 77).all()
+    # OpenCV's linear resize is TensorFlow's, but for the last digit.
+    linear = evaluation.resize_opencv_linear(pixels, 32).astype(int)
+    assert np.abs(linear - runtime.resize(pixels, 32)).max() <= 1
+    # Its area resize is the plain mean where whole pixels fit.
+    means = pixels.reshape(30, 2, 30, 3, 3).mean(axis=(1, 3))
+    assert np.abs(evaluation.resize_opencv_area(pixels, 30) - means).max() <= 0.5
+
+
+def test_resizers_answer_like_opencv():
+    # What OpenCV 5.1.0 makes of this image, first channel.
+    pixels = np.random.default_rng(1).integers(0, 256, (5, 7, 3), np.uint8)
+    linear = [[202, 49, 177, 222], [146, 147, 157, 94], [122, 47, 97, 49], [106, 125, 80, 131]]
+    area = [[195, 97, 182, 214], [143, 145, 153, 96], [122, 68, 89, 48], [117, 141, 110, 127]]
+    off = evaluation.resize_opencv_linear(pixels, 4)[:, :, 0].astype(int) - linear
+    assert np.abs(off).max() <= 1 and (off == 0).mean() >= 0.9
+    assert evaluation.resize_opencv_area(pixels, 4)[:, :, 0].tolist() == area
+
+
+def test_score_resizers(tflite_files, sample_folder):
+    photos = pd.DataFrame({"path": [f"acne/acne_{n:04d}.jpg" for n in range(6)], "label": "acne"})
+    names = ["acne", "melasma", "vitiligo", "wrinkles"]
+    table = evaluation.score_resizers(tflite_files["int8"], sample_folder, photos, names)
+    assert table["resizer"].tolist() == list(evaluation.RESIZERS)
+    assert table["agreement"].iloc[0] == 1 and table["accuracy"].between(0, 1).all()
 
 
 def test_predict_tflite_keeps_the_order_and_measure_latency_is_positive(
@@ -103,7 +159,10 @@ def test_predict_tflite_keeps_the_order_and_measure_latency_is_positive(
     expected = small_model.predict(dataset, verbose=0)
     assert set(answers) == set(tflite_files)
     np.testing.assert_allclose(answers["float32"], expected, atol=1e-5)
-    assert evaluation.measure_latency(tflite_files["int8"], repeats=3) > 0
+    median, ninetieth = evaluation.measure_latency(tflite_files["int8"], repeats=3)
+    assert 0 < median <= ninetieth
+    columns = evaluation.latency_columns({"int8": tflite_files["int8"]}, repeats=2)
+    assert columns.shape == (1, 4) and (columns > 0).all(axis=None)
 
 
 @pytest.mark.parametrize(

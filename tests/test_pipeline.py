@@ -63,12 +63,13 @@ def quick_run(quick, tmp_path_factory):
 
 def test_every_file_of_the_contract_is_written(quick_run):
     run, _ = quick_run
-    variants = ["float32", "float16", "dynamic", "int8"]
+    variants = ["float32", "float16", "dynamic", "int8", "int8_weights"]
     for name in (
         *("run.json", "images.csv", "labels.txt", "model_untrained.keras", "model.keras"),
         *("history.csv", "predictions.csv", "metrics.json", "conversion.csv", "report.html"),
         *(f"tflite/{variant}.tflite" for variant in variants),
         *("release/model.tflite", "release/labels.txt", "release/model.json"),
+        *("release/MODEL_CARD.md", "release/golden/expected.json"),
         *(f"notebooks/{notebook}.ipynb" for notebook in NOTEBOOKS),
     ):
         assert run.path(name).stat().st_size > 0, name

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 from conftest import CLASS_NAMES
-from dermaface import release, runtime, sample
+from dermaface import runtime, sample, tflite_file
 import numpy as np
 from PIL import Image
 import pytest
@@ -32,6 +32,7 @@ def test_resize_equals_tensorflow(shape):
     from dermaface.quiet_tensorflow import tf
 
     image = random_image(*shape)
+    assert runtime.resize(image, 96).flags.c_contiguous
     expected = tf.round(tf.image.resize(image, (96, 96))).numpy()
     assert np.abs(runtime.resize(image, 96) - expected).max() <= 1
 
@@ -112,10 +113,10 @@ def test_classifier_refuses_an_array_that_is_not_pixels(labelled_file):
 def test_classifier_refuses_a_file_without_labels_or_with_too_few(tmp_path, tflite_files):
     path = tmp_path / "model.tflite"
     path.write_bytes(tflite_files["float32"])
-    with pytest.raises(ValueError, match="carries no labels"):
+    with pytest.raises(ValueError, match="carries no labels.*labels="):
         runtime.Classifier(path)
     assert runtime.Classifier(path, labels=CLASS_NAMES).labels == CLASS_NAMES
-    path.write_bytes(release.embed_metadata(tflite_files["float32"], CLASS_NAMES[:3], {}))
+    path.write_bytes(tflite_file.embed(tflite_files["float32"], CLASS_NAMES[:3], {}))
     with pytest.raises(ValueError, match="4 probabilities, but there are 3 labels"):
         runtime.Classifier(path)
 
@@ -126,6 +127,44 @@ def test_classifier_refuses_what_is_not_a_model(tmp_path):
     (tmp_path / "text.tflite").write_text("not a model at all")
     with pytest.raises(ValueError, match="not a TFLite model"):
         runtime.Classifier(tmp_path / "text.tflite")
+
+
+def test_a_damaged_file_gives_no_answer(labelled_file, tmp_path):
+    content = labelled_file.read_bytes()
+    path = tmp_path / "model.tflite"
+    flipped = bytearray(content)
+    flipped[len(content) // 3] ^= 4
+    for damaged in (bytes(flipped), content[: len(content) // 2], content[:-40], content[:3]):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"model.tflite' gives no answers. It is"):
+            runtime.Classifier(path)
+        with pytest.raises(ValueError, match="gives no answers"):
+            runtime.Classifier(path, labels=CLASS_NAMES)
+
+
+def test_the_file_says_how_pixels_go_in(tflite_files, tmp_path, calibration, monkeypatch):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(tflite_file.embed(tflite_files["float32"], CLASS_NAMES, {}))
+    plain = runtime.Classifier(path).predict_pixels(calibration[0] // 2)
+    # A maker whose file wants the pixels halved says so by a deviation of 2.
+    block = tflite_file._metadata_block
+    numbers = np.array([1], np.float32).tobytes()
+    halved = np.array([2], np.float32).tobytes()
+    monkeypatch.setattr(
+        tflite_file, "_metadata_block", lambda *a: block(*a).replace(numbers, halved)
+    )
+    path.write_bytes(tflite_file.embed(tflite_files["float32"], CLASS_NAMES, {}))
+    classifier = runtime.Classifier(path)
+    even = calibration[0] - calibration[0] % 2
+    np.testing.assert_allclose(classifier.predict_pixels(even), plain, atol=1e-6)
+
+
+def test_numbers_are_quantized_as_the_input_wants_them():
+    details = {"dtype": np.int8, "quantization": (0.5, -10)}
+    values = np.float32([0, 1, 200, -200])
+    assert runtime.to_input(values, details).tolist() == [-10, -8, 127, -128]
+    raw = {"dtype": np.uint8, "quantization": (1.0, 0)}
+    assert runtime.to_input(np.float32([0, 7, 255]), raw).tolist() == [0, 7, 255]
 
 
 def test_classifying_imports_no_tensorflow(labelled_file, sample_folder):
