@@ -228,7 +228,7 @@ def _run_notebook(
                 kernel_name="python3",
                 cwd=notebook_path(notebook).parent,
                 progress_bar=False,
-                stderr_file=progress,
+                stdout_file=progress,
             )
         except (papermill.PapermillExecutionError, RuntimeError) as error:
             failure = error

@@ -105,9 +105,7 @@ def curves(history: pd.DataFrame) -> None:
     """
     epochs = np.arange(1, len(history) + 1)
     best = int(history["val_loss"].to_numpy().argmin())
-    first_epochs = (
-        history.groupby("stage", sort=False)["epoch"].count().cumsum().shift(fill_value=0)
-    )
+    first_epochs = history.groupby("stage", sort=False).size().cumsum().shift(fill_value=0)
     _, panels = plt.subplots(1, 2, figsize=(8, 3))
     for axes, quantity in zip(panels, ("loss", "accuracy"), strict=True):
         axes.plot(epochs, history[quantity], color=SPLIT_COLOURS["train"], label="training")
@@ -131,13 +129,12 @@ def settings(tried: pd.DataFrame, names: Sequence[str]) -> None:
     """Draw training and validation accuracy of compared settings, a line each, and their gap.
 
     Args:
-        tried: a row a setting, with `accuracy` and `val_accuracy`, the best first.
+        tried: a row a setting, with `accuracy` and `val_accuracy`, the best at the top.
         names: the columns that make the setting.
     """
-    labels = [", ".join(f"{n.replace('_', ' ')} {row[n]:g}" for n in names)
-              for row in tried.to_dict("records")]  # fmt: skip
+    labels = [" / ".join(f"{row[name]:g}" for name in names) for row in tried.to_dict("records")]
     positions = np.arange(len(tried))
-    _, axes = plt.subplots(figsize=(8, max(2.0, 0.28 * len(tried) + 0.8)))
+    _, axes = plt.subplots(figsize=(6, max(2.2, 0.26 * len(tried) + 1.0)))
     axes.hlines(positions, tried["val_accuracy"], tried["accuracy"], color="#c8c8c8", linewidth=3)
     axes.plot(tried["accuracy"], positions, "o", color=SPLIT_COLOURS["train"],
               markerfacecolor="white", label="training")  # fmt: skip
@@ -146,6 +143,8 @@ def settings(tried: pd.DataFrame, names: Sequence[str]) -> None:
     axes.set_yticks(positions, labels)
     axes.invert_yaxis()
     axes.set(xlabel="accuracy")
+    title = " / ".join(name.replace("_", " ") for name in names)
+    axes.set_title(title, loc="left", fontsize=8)
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     plt.show()
 

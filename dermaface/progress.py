@@ -1,5 +1,7 @@
 """One progress bar for long work, which says how much time is left and does not fill a log."""
 
+import sys
+
 from tqdm import tqdm
 
 
@@ -17,6 +19,7 @@ def progress_bar(total: int, what: str, unit: str, done: int = 0) -> tqdm:
     """
     return tqdm(
         total=total, desc=what, unit=f" {unit}", initial=done, delay=30, mininterval=10,
-        maxinterval=float("inf"), miniters=max(1, total // 20), leave=False, dynamic_ncols=False,
+        maxinterval=float("inf"), miniters=max(1, total // 20), leave=False,
+        file=sys.stdout,
         bar_format="{desc}: {percentage:3.0f} % of {total_fmt}{unit}, {remaining} left",
     )  # fmt: skip

@@ -197,3 +197,14 @@ def test_parameters_are_counted():
     models.set_trainable(model)
     counts = models.count_parameters(model)
     assert counts == {"parameters": 410_208 + 1280 * 4 + 4, "trainable": 1280 * 4 + 4}
+
+
+def test_a_head_alone_has_the_layers_of_the_whole_models_head():
+    options = {"dense_units": [16], "dropout_rate": 0.4, "batch_normalization": True, "l2": 0.01}
+    whole = models.build_model(3, "tiny", 96, **options)
+    _, rest = models.split_model(whole)
+    head = models.build_head(1280, 3, **options)
+    assert [layer.name for layer in head.layers[1:]] == [layer.name for layer in rest.layers[1:]]
+    assert head.count_params() == rest.count_params()
+    with pytest.raises(ValueError, match="at least two classes"):
+        models.build_head(1280, 1)

@@ -16,7 +16,7 @@ IMAGES = pd.DataFrame(
 )
 HISTORY = pd.DataFrame(
     {
-        "stage": ["head"] * 3 + ["fine_tune"] * 2,
+        "stage": ["head"] * 3 + ["fine_tune", "full"],
         "loss": [3, 2, 1, 0.8, 0.7],
         "accuracy": [0.3, 0.5, 0.7, 0.8, 0.9],
         "val_loss": [3, 2, 1.5, 1.2, 1.4],
@@ -27,7 +27,11 @@ METRICS = {"classes": {name: {"images": 5, "recall": 0.6} for name in NAMES}}
 CONVERSION = pd.DataFrame(
     {"variant": ["float32", "int8"], "bytes": [1600000, 600000], "accuracy": [0.9, 0.89]}
 )
+TRIED = pd.DataFrame(
+    {"rate": [0.1, 0.01], "units": [0, 64], "accuracy": [0.9, 0.99], "val_accuracy": [0.8, 0.7]}
+)
 FIGURES = {
+    "settings": (TRIED, ["rate", "units"]),
     "class_counts": (IMAGES, NAMES),
     "class_counts_without_split": (IMAGES.assign(split=""), NAMES),
     "image_sizes": (IMAGES,),

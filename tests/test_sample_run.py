@@ -6,7 +6,9 @@ tests/expected_metrics.json, with a tolerance for each figure.
 
 import json
 
+from dermaface import pipeline
 from dermaface.runs import open_run
+import pandas as pd
 import pytest
 import refresh
 
@@ -47,3 +49,15 @@ def test_the_readme_shows_the_figure_of_notebook_05():
     assert refresh.FIGURE.read_bytes() == refresh.readme_figure()
     readme = (refresh.ROOT / "README.md").read_text(encoding="utf-8")
     assert f"](notebooks/{refresh.FIGURE.name})" in readme
+
+
+def test_the_best_of_the_compared_settings_is_a_parameter_file_for_a_run(run):
+    values = pipeline.read_parameters(run.path("settings.yaml"))
+    assigned = pipeline.assign_parameters(values)
+    assert assigned["03_train_model"]["epochs"] == values["epochs"]
+    tried = pd.read_csv(run.path("settings.csv"))
+    compared = tried[tried["setting"].isna()]
+    assert len(compared) >= 5 and compared["val_accuracy"].max() >= 0.65
+    best = compared.loc[compared["val_loss"].idxmin()]
+    assert values["learning_rate"] == best["learning_rate"]
+    assert values["dense_units"] == ([int(best["inner_size"])] if best["inner_size"] else [])
