@@ -358,7 +358,8 @@ class Cache:
 
 def _open_for_update(path: Path):
     """Open a file for writing in the middle, making it if need be."""
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)), "r+b")
+    path.touch()
+    return path.open("r+b")
 
 
 def _live_features(

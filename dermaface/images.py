@@ -36,7 +36,7 @@ SYSTEM_NAMES = frozenset(("thumbs.db", "desktop.ini", "__macosx", "@eadir", "ico
 
 SMALLEST_SIDE = 16  # pixels; less shows nothing
 # Blur and brightness are measured, and photos compared, at one size, since they depend on it.
-WORKING_SIZE = 224
+WORKING_SIZE = runtime.BLUR_SIZE
 DARK, BRIGHT = 40, 215  # mean grey levels beyond which a photo is flagged
 LONGEST_SHAPE = 3.0  # long side through short side beyond which a photo is flagged
 # Two photos are copies if their 64-bit perceptual hashes differ in few bits and their details

@@ -1,6 +1,6 @@
 """A run: the folder in which one pass through the notebooks leaves its files."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 import contextlib
 import csv
 import dataclasses
@@ -194,13 +194,17 @@ class Run:
         part = notebooks[notebook]
         part["seconds"] = round(time.time() - part.pop("started"), 1)
         part["finished"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        part["read"] = {name: hash_file(self.path(name)) for name in READS[notebook]}
-        part["wrote"] = {name: hash_file(self.path(name)) for name in WRITES[notebook]}
+        part["read"] = self._hashes(READS[notebook])
+        part["wrote"] = self._hashes(WRITES[notebook])
         self.update(notebooks=notebooks)
+
+    def _hashes(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the hash of each of the run's files named."""
+        return {name: hash_file(self.path(name)) for name in names}
 
     def key(self, notebook: str) -> str:
         """Return a hash of all that a notebook hangs on: its parameters and the files it reads."""
-        read = {name: hash_file(self.path(name)) for name in READS[notebook]}
+        read = self._hashes(READS[notebook])
         facts = json.dumps([self.parameters(notebook), read, self.read()["versions"]])
         return hashlib.sha256(facts.encode()).hexdigest()
 
