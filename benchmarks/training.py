@@ -7,7 +7,8 @@ run, with the defaults of notebooks/params/photos.yaml:
 
     runs         accuracy of whole runs with three seeds, and their minutes
     head         20 epochs of the head, features included, against ImageDataGenerator and fit
-    fine-tuning  the stage and an epoch of it, against the same by fit on photos read anew
+    fine-tuning  the stage and an epoch of it, against ImageDataGenerator and fit, and against
+                 fit on this project's own datasets
     settings     twelve settings of the head over the same features, against one
     live         accuracy from kept features and from pixels, without augmentation
 
@@ -22,6 +23,7 @@ import tempfile
 import time
 
 from dermaface import datasets, features, images, models, pipeline, runs, training
+from dermaface.quiet import quiet
 from dermaface.quiet_tensorflow import keras, tf
 import pandas as pd
 
@@ -29,6 +31,7 @@ PARAMETERS = pipeline.read_parameters(runs.project_root() / "notebooks" / "param
 BATCH_SIZE = 32
 # As in notebook 02, with what photos.yaml changes.
 STRENGTHS = {"rotation": 0.05, "translation": 0.1, "zoom": 0.1, "contrast": 0.2}
+HEAD_VIEWS = 4
 PARTS = ("runs", "head", "fine-tuning", "settings", "live")
 
 
@@ -39,7 +42,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the runs")
     parser.add_argument(
-        "--baseline-epochs", type=int, default=2, help="of ImageDataGenerator, scaled to 20"
+        "--baseline-epochs", type=int, default=2, help="of the head by fit, scaled to 20"
     )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -117,6 +120,21 @@ class Photos:
         )
         return train, kept(self.dataset("validation"), key={"split": "validation"})
 
+    def generator(self):
+        """Return the training photos as Keras's ImageDataGenerator reads and varies them."""
+        generator = tf.keras.preprocessing.image.ImageDataGenerator(
+            horizontal_flip=True, rotation_range=360 * STRENGTHS["rotation"],
+            width_shift_range=STRENGTHS["translation"], height_shift_range=STRENGTHS["translation"],
+            zoom_range=STRENGTHS["zoom"], fill_mode="reflect",
+        )  # fmt: skip
+        rows = self.frames["train"]
+        with quiet():
+            return generator.flow_from_dataframe(
+                rows.assign(file=[str(self.root / path) for path in rows["path"]]),
+                x_col="file", y_col="label", target_size=(self.size,) * 2, batch_size=BATCH_SIZE,
+                classes=self.class_names,
+            )  # fmt: skip
+
 
 def fit(
     learner: keras.Model, train, validation, epochs: int, learning_rate: float, schedule="constant",
@@ -128,7 +146,7 @@ def fit(
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=PARAMETERS["label_smoothing"]),
         metrics=["accuracy"],
     )
-    checkpoint = training.Checkpoint("stage", epochs, learning_rate, schedule)
+    checkpoint = training.Checkpoint("measured", epochs, learning_rate, schedule)
     begun = []
     clock = keras.callbacks.LambdaCallback(
         on_epoch_begin=lambda epoch, logs: begun.append(time.monotonic()),
@@ -157,36 +175,23 @@ def timed(work: Callable):
 
 def head(photos: Photos, folder: Path, baseline_epochs: int) -> None:
     """Compare 20 epochs of the head with ImageDataGenerator and fit."""
-    model = photos.model()
+    model, rate = photos.model(), PARAMETERS["learning_rate"]
 
     def ours():
         frozen, learner = models.split_model(model)
-        return fit(learner, *photos.features(frozen, folder), 20, PARAMETERS["learning_rate"])
+        return fit(learner, *photos.features(frozen, folder, HEAD_VIEWS), 20, rate)
 
     checkpoint, seconds = timed(ours)
     other = photos.model()
     models.set_trainable(other)
-    generator = tf.keras.preprocessing.image.ImageDataGenerator(
-        horizontal_flip=True, rotation_range=360 * STRENGTHS["rotation"],
-        width_shift_range=STRENGTHS["translation"], height_shift_range=STRENGTHS["translation"],
-        zoom_range=STRENGTHS["zoom"], fill_mode="reflect",
-    )  # fmt: skip
-    frame = photos.frames["train"].assign(
-        file=[str(photos.root / path) for path in photos.frames["train"]["path"]]
-    )
-    flow = generator.flow_from_dataframe(
-        frame, x_col="file", y_col="label", target_size=(photos.size,) * 2, batch_size=BATCH_SIZE,
-        classes=photos.class_names, verbose=False,
-    )  # fmt: skip
+    validation = photos.dataset("validation")
     baseline, baseline_seconds = timed(
-        lambda: fit(
-            other, flow, photos.dataset("validation"), baseline_epochs, PARAMETERS["learning_rate"]
-        )
+        lambda: fit(other, photos.generator(), validation, baseline_epochs, rate)
     )
     scaled = baseline_seconds * 20 / baseline_epochs
     print(
-        f"head, 20 epochs with features: {seconds:.0f} s, accuracy "
-        f"{best_accuracy(checkpoint):.4f}; ImageDataGenerator and fit: {scaled:.0f} s "
+        f"head, 20 epochs with {HEAD_VIEWS} views of each photo, features included: {seconds:.0f} "
+        f"s, accuracy {best_accuracy(checkpoint):.4f}; ImageDataGenerator and fit: {scaled:.0f} s "
         f"({baseline_epochs} epochs measured, accuracy {best_accuracy(baseline):.4f}); "
         f"ratio {scaled / seconds:.1f}\n",
         flush=True,
@@ -194,10 +199,10 @@ def head(photos: Photos, folder: Path, baseline_epochs: int) -> None:
 
 
 def fine_tuning(photos: Photos, folder: Path) -> None:
-    """Compare the stage of fine-tuning with the same by fit on photos that are read anew."""
+    """Compare the stage of fine-tuning with fit of the same layers on photos read anew."""
     epochs, rate = PARAMETERS["fine_tune_epochs"], PARAMETERS["fine_tune_learning_rate"]
     first = models.backbones.get_backbone(PARAMETERS["backbone"]).fine_tune_from
-    model, kept_epochs, live_epochs = photos.model(), [], []
+    model, kept_epochs = photos.model(), []
 
     def ours():
         frozen, learner = models.split_model(model, first)
@@ -205,20 +210,28 @@ def fine_tuning(photos: Photos, folder: Path) -> None:
         return fit(learner, *kept, epochs, rate, "cosine", kept_epochs)
 
     _, seconds = timed(ours)
-    other = photos.model()
-    models.set_trainable(other, first)
-    live_train = photos.dataset("train", shuffle=True, augment=photos.augment)
-    fit(other, live_train, photos.dataset("validation"), 2, rate, "cosine", live_epochs)
-    # The first epoch also compiles, in both.
-    live_seconds = live_epochs[0] + (epochs - 1) * live_epochs[1]
-    kept_epoch = sorted(kept_epochs[1:])[len(kept_epochs) // 2]
+    kept_epoch = sorted(kept_epochs[1:])[len(kept_epochs[1:]) // 2]
     print(
-        f"fine-tuning from {first}: an epoch {kept_epoch:.1f} s, by fit on photos "
-        f"{live_epochs[1]:.1f} s, ratio {live_epochs[1] / kept_epoch:.1f}; {epochs} epochs with "
-        f"features {seconds:.0f} s, by fit {live_seconds:.0f} s, "
-        f"ratio {live_seconds / seconds:.1f}\n",
+        f"fine-tuning from {first} with features: an epoch {kept_epoch:.1f} s, {epochs} epochs "
+        f"{seconds:.0f} s",
         flush=True,
     )
+    for name, train in (
+        ("ImageDataGenerator and fit", photos.generator()),
+        ("fit on own datasets", photos.dataset("train", shuffle=True, augment=photos.augment)),
+    ):
+        other, live = photos.model(), []
+        models.set_trainable(other, first)
+        fit(other, train, photos.dataset("validation"), 3, rate, "cosine", live)
+        # The first epoch also compiles, as it does with features.
+        epoch = sum(live[1:]) / 2
+        stage = live[0] + (epochs - 1) * epoch
+        print(
+            f"  {name}: an epoch {epoch:.1f} s, ratio {epoch / kept_epoch:.1f}; {epochs} epochs "
+            f"{stage:.0f} s (three measured), ratio {stage / seconds:.1f}",
+            flush=True,
+        )
+    print()
 
 
 def settings(photos: Photos, folder: Path) -> None:

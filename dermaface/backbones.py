@@ -71,7 +71,7 @@ BACKBONES = {
         parameters=3.23, multiply_adds=568, int8_mb=3.5, top1=70.4,
     ),
     "mobilenet_v2": Backbone(
-        "MobileNetV2", 224, "block_10_expand",
+        "MobileNetV2", 224, "block_12_expand",
         "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{alpha}_224_no_top.h5",
         width=None, alphas=(0.35, 0.5, 0.75, 1.0, 1.3, 1.4),
         parameters=2.26, multiply_adds=299, int8_mb=2.7, top1=71.3,

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 import functools
 import itertools
+import os
 from pathlib import Path
 
 from dermaface import runtime
@@ -71,7 +72,7 @@ def make_dataset(
         pixels = tf.image.resize(pixels, (image_size, image_size))
         return pixels, tf.one_hot(index, len(class_names)), epoch
 
-    dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = dataset.map(read, num_parallel_calls=os.cpu_count())
     dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
 
     def finish(number, batch):
@@ -81,10 +82,10 @@ def make_dataset(
             pixels = augment(pixels, augmentation_seed(seed, epochs[0], number))
         return pixels, labels
 
-    dataset = dataset.enumerate().map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = dataset.enumerate().map(finish, num_parallel_calls=os.cpu_count())
     batches = len(paths) // batch_size if drop_remainder else -(-len(paths) // batch_size)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    return tune_nothing(dataset.prefetch(4))
 
 
 def epoch_orders(count: int, shuffle: bool, seed: int, first_epoch: int = 0) -> tf.data.Dataset:
@@ -108,6 +109,18 @@ def epoch_orders(count: int, shuffle: bool, seed: int, first_epoch: int = 0) -> 
 
     signature = tf.TensorSpec((count,), tf.int64)
     return tf.data.Dataset.from_generator(orders, output_signature=(signature, signature))
+
+
+def tune_nothing(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Return the dataset with its numbers of threads and of batches ahead as they are.
+
+    TensorFlow's thread that would tune them takes its time to find what a processor core each gives
+    at once, and often sleeps on for two or three seconds when an epoch is over, while the next one
+    waits for it.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 @functools.cache

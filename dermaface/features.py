@@ -1,4 +1,4 @@
-"""What is frozen is computed once: the features of every photo, kept on disk."""
+"""What is frozen is computed once: the features of every photo, or its pixels, kept on disk."""
 
 import atexit
 from collections.abc import Callable, Mapping
@@ -50,7 +50,7 @@ def cache_features(
     and every byte is as it was written; what is missing or damaged is computed. On a processor a
     large front runs through LiteRT, which is faster than Keras, if both agree on the first batch.
     Where the features need more than `cache_gb` or the disk has room for, they are computed anew in
-    every pass, and a line says so.
+    every pass, from kept pixels if those fit, and a line says so.
 
     Args:
         frozen: the front, as from `models.split_model`.
@@ -68,8 +68,8 @@ def cache_features(
         shuffle: whether every pass has a new order, the same as that of `datasets.make_dataset`.
         drop_remainder: whether to leave out a last batch that is not full.
         first_epoch: the number of the epoch that the first pass over the result is, from 0.
-        live: where nothing is cached, what to compute features of instead of `dataset`: the same
-            photos, shuffled and augmented as wanted, with the wanted `batch_size`.
+        live: where not even pixels can be kept, what to compute features of instead of `dataset`:
+            the same photos, shuffled and augmented as wanted, with the wanted `batch_size`.
 
     Returns:
         Batches of float32 (features, labels).
@@ -83,8 +83,16 @@ def cache_features(
             f"views counts the copies of each photo, 1 or more, all but the first augmented; got "
             f"{views}{'' if augment else ' and no augmentation'}."
         )
-    if not frozen.weights:  # Nothing is computed there, so there is nothing to keep.
-        return (live or dataset).map(lambda pixels, labels: (frozen(pixels), labels))
+    serving = {
+        "seed": seed, "batch_size": batch_size, "shuffle": shuffle,
+        "drop_remainder": drop_remainder, "first_epoch": first_epoch,
+    }  # fmt: skip
+    keep_pixels = functools.partial(
+        cache_pixels, dataset, key=key, augment=augment, path=path, cache_gb=cache_gb, live=live,
+        **serving,
+    )  # fmt: skip
+    if not frozen.weights:  # Nothing is computed there, so only the photos are worth keeping.
+        return keep_pixels().map(lambda pixels, labels: (frozen(pixels), labels))
     pixels, labels = next(iter(dataset))
     batches = int(dataset.cardinality())
     front = functools.cache(lambda: make_front(frozen, pixels.numpy(), views * batches))
@@ -107,14 +115,77 @@ def cache_features(
         cache.make_room(cache_gb)
         cache.fill(front, dataset, augment, seed)
     except (NoRoomError, OSError) as error:
-        reason = error if isinstance(error, NoRoomError) else f"the disk says: {error.strerror}"
-        print(f"Features are not kept but computed anew in every epoch: {reason}.")
-        return _live_features(front(), live or dataset, shape, labels.shape[1])
-    return cache.serve(batch_size, shuffle, drop_remainder, seed, first_epoch)
+        print(f"Features are not kept but computed anew in every epoch: {_reason(error)}.")
+        return _live_features(front(), keep_pixels(), shape, labels.shape[1])
+    return cache.serve(**serving)
+
+
+def cache_pixels(
+    dataset: tf.data.Dataset,
+    *,
+    key: Mapping[str, object],
+    augment: Callable | None = None,
+    path: str | Path | None = None,
+    cache_gb: float = 10.0,
+    seed: int = 0,
+    batch_size: int = 32,
+    shuffle: bool = False,
+    drop_remainder: bool = False,
+    first_epoch: int = 0,
+    live: tf.data.Dataset | None = None,
+) -> tf.data.Dataset:
+    """Decode and shrink every photo once, keep the pixels on disk, and serve them.
+
+    For training that reads the photos anew in every epoch: large photos take longer to decode than
+    all that follows. The result is what `datasets.make_dataset` with the same seed, order and
+    augmentation gives, to the pixel. Where there is no room, it is `live`, and a line says so.
+
+    Args:
+        dataset: as for `cache_features`, like all that is not named here.
+        key: what tells these photos and their order from others, as JSON values.
+        augment: changes each batch, in another way in every pass; what is kept is not augmented.
+        path: see there.
+        cache_gb: see there.
+        seed: see there.
+        batch_size: see there.
+        shuffle: see there.
+        drop_remainder: see there.
+        first_epoch: see there.
+        live: what to return where pixels cannot be kept; None returns `dataset`.
+
+    Returns:
+        Batches of float32 (pixels, labels).
+
+    Raises:
+        ValueError: `drop_remainder` with fewer images than a batch.
+    """
+    pixels, labels = dataset.element_spec
+    identity = {
+        "version": VERSION,
+        "key": dict(key),
+        "views": 1,
+        "rows": len(next(iter(dataset))[0]),
+        "batches": int(dataset.cardinality()),
+        "values": [*pixels.shape[1:], labels.shape[1]],
+        "dtype": "uint8",
+    }
+    cache = Cache(_folder(path), identity)
+    try:
+        cache.make_room(cache_gb)
+        cache.fill(lambda: lambda images: images, dataset, None, seed, "reading photos")
+    except (NoRoomError, OSError) as error:
+        print(f"Photos are read anew in every epoch: {_reason(error)}.")
+        return live or dataset
+    return cache.serve(batch_size, shuffle, drop_remainder, seed, first_epoch, augment)
 
 
 class NoRoomError(ValueError):
-    """The features would need more room than there is."""
+    """What should be kept would need more room than there is."""
+
+
+def _reason(error: NoRoomError | OSError) -> str:
+    """Return why nothing could be kept, in words."""
+    return str(error) if isinstance(error, NoRoomError) else f"the disk says: {error.strerror}"
 
 
 def _folder(path: str | Path | None) -> Path:
@@ -225,9 +296,10 @@ class Cache:
         """
         needed = self.identity["batches"] * self.batch_bytes
         if needed > cache_gb * 1e9:
+            less = "; fewer views or a later fine_tune_from need less"
             raise NoRoomError(
-                f"they need {needed / 1e9:.2f} GB and cache_gb allows {cache_gb}; fewer views or a "
-                "later fine_tune_from need less"
+                f"they need {needed / 1e9:.2f} GB and cache_gb allows {cache_gb}"
+                f"{less if 'network' in self.identity else ''}"
             )
         self.folder.mkdir(parents=True, exist_ok=True)
         mine = self.path(".rows")
@@ -274,6 +346,7 @@ class Cache:
         dataset: tf.data.Dataset,
         augment: Callable | None,
         seed: int,
+        what: str = "computing features",
     ) -> None:
         """Compute the batches that are missing.
 
@@ -282,6 +355,7 @@ class Cache:
             dataset: see `cache_features`, as for the other arguments.
             augment: see there.
             seed: see there.
+            what: is being done, for the progress bar.
         """
         done = len(self.good_batches())
         if done == self.identity["batches"]:
@@ -291,12 +365,12 @@ class Cache:
         views, dtype = self.identity["views"], np.dtype(self.identity["dtype"])
         total = self.identity["batches"] * self.identity["rows"] * views
         begun = done * self.identity["rows"] * views
-        limit = np.finfo(dtype).max
+        limit = (np.iinfo if dtype.kind == "u" else np.finfo)(dtype).max
         front = make_front()
         with (
             _open_for_update(self.path(".rows")) as rows,
             _open_for_update(self.path(".sums")) as sums,
-            progress_bar(total, "computing features", "pictures", begun) as bar,
+            progress_bar(total, what, "pictures", begun) as bar,
         ):
             rows.seek(done * self.batch_bytes)
             sums.seek(done * 16)
@@ -318,7 +392,13 @@ class Cache:
                 sums.flush()
 
     def serve(
-        self, batch_size: int, shuffle: bool, drop_remainder: bool, seed: int, first_epoch: int
+        self,
+        batch_size: int,
+        shuffle: bool,
+        drop_remainder: bool,
+        seed: int,
+        first_epoch: int,
+        augment: Callable | None = None,
     ) -> tf.data.Dataset:
         """Return batches of what is on disk; see `cache_features` for the arguments."""
         count = sum(self.good_batches())
@@ -336,24 +416,31 @@ class Cache:
         def one_pass():
             epoch = next(epochs)
             order = datasets.epoch_order(count, shuffle, seed, epoch)
-            for start in range(0, batches * batch_size, batch_size):
+            for batch_number in range(batches):
+                start = batch_number * batch_size
                 numbers = order[start : start + batch_size]
                 batch, place = numbers // rows, numbers % rows
                 in_batch = np.minimum(rows, count - batch * rows)  # the last batch may be smaller
                 view = (numbers + epoch) % views
-                yield table[batch * rows * views + view * in_batch + place]
+                found = table[batch * rows * views + view * in_batch + place]
+                yield found, epoch, batch_number
 
         datasets.make_generators_quiet()
         signature = tf.TensorSpec((None, self.width), self.identity["dtype"])
-        dataset = tf.data.Dataset.from_generator(one_pass, output_signature=signature)
+        dataset = tf.data.Dataset.from_generator(
+            one_pass, output_signature=(signature, datasets.SCALAR, datasets.SCALAR)
+        )
 
-        def part(row):
+        def part(row, epoch, batch_number):
             row = tf.cast(row, tf.float32)
-            return tf.reshape(row[:, :-num_classes], (-1, *shape)), row[:, -num_classes:]
+            found = tf.reshape(row[:, :-num_classes], (-1, *shape))
+            if augment is not None:
+                found = augment(found, datasets.augmentation_seed(seed, epoch, batch_number))
+            return found, row[:, -num_classes:]
 
-        dataset = dataset.map(part, num_parallel_calls=tf.data.AUTOTUNE)
+        dataset = dataset.map(part, num_parallel_calls=os.cpu_count())
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))
-        return dataset.prefetch(tf.data.AUTOTUNE)
+        return datasets.tune_nothing(dataset.prefetch(4))
 
 
 def _open_for_update(path: Path):
@@ -376,4 +463,4 @@ def _live_features(
         output_signature=signature,
     )
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(int(live.cardinality())))
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    return datasets.tune_nothing(dataset.prefetch(2))

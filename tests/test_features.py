@@ -2,6 +2,7 @@
 
 import collections
 import errno
+import functools
 import os
 
 from conftest import CLASS_NAMES
@@ -254,12 +255,56 @@ def test_keras_runs_what_litert_does_otherwise(front, photos, capsys, monkeypatc
     assert "LiteRT and Keras differ by" in capsys.readouterr().out
 
 
-def test_a_front_without_weights_hands_on_the_photos(small_model, photos, tmp_path):
+@pytest.fixture
+def pictures(sample_folder):
+    """Return how `make_dataset` reads a few pictures, and the same once in order."""
+    root, frame = images.find_images(sample_folder)
+    frame = frame.groupby("label").head(2).reset_index(drop=True)
+    make = functools.partial(
+        datasets.make_dataset, frame, root, sorted(set(frame["label"])), 96, seed=3
+    )
+    return make, make(batch_size=8)
+
+
+@pytest.mark.parametrize("augment", [None, AUGMENT], ids=["plain", "augmented"])
+def test_kept_pixels_are_those_of_the_photos_in_every_pass(pictures, tmp_path, augment):
+    make, in_order = pictures
+    options = {"shuffle": True, "batch_size": 5, "first_epoch": 7, "augment": augment}
+    live = make(**options)
+    kept = features.cache_pixels(in_order, key={}, path=tmp_path, seed=3, **options)
+    for _ in range(2):
+        for expected, found in zip(collect(live), collect(kept), strict=True):
+            np.testing.assert_array_equal(expected, found)
+    (rows,) = tmp_path.glob("*.rows")
+    assert rows.stat().st_size == 22 * (96 * 96 * 3 + 11)  # a byte a number
+
+
+def test_kept_pixels_are_not_read_again(pictures, tmp_path):
+    _, in_order = pictures
+    first = collect(features.cache_pixels(in_order, key={}, path=tmp_path))
+    black = in_order.map(lambda pixels, labels: (0 * pixels, labels))
+    for one, other in zip(
+        first, collect(features.cache_pixels(black, key={}, path=tmp_path)), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_front_without_weights_keeps_the_photos(small_model, photos, tmp_path):
     front, _ = models.split_model(small_model, "Conv1")
     dataset = cache(front, photos, tmp_path, live=photos.take(1))
-    found, _ = collect(dataset)
-    assert found.shape == (8, 96, 96, 3) and -1 <= found.min() and found.max() <= 1
+    found, labels = collect(dataset)
+    expected = front.predict(photos, verbose=0)
+    np.testing.assert_array_equal(found, expected)
+    assert len(labels) == 26 and -1 <= found.min() and found.max() <= 1
+
+
+def test_beyond_the_budget_the_photos_are_read_live(small_model, photos, tmp_path, capsys):
+    front, _ = models.split_model(small_model, "Conv1")
+    dataset = cache(front, photos, tmp_path, live=photos.take(1), cache_gb=1e-5)
+    assert "Photos are read anew in every epoch: they need 0.00 GB" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
+    found, _ = collect(dataset)
+    assert found.shape == (8, 96, 96, 3)
 
 
 def test_without_a_folder_the_features_go_with_the_program(front, photos, expected):
