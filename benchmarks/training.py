@@ -17,13 +17,14 @@ The runs take about half an hour on two processor cores, all else together as lo
 
 import argparse
 from collections.abc import Callable
+import contextlib
 import functools
+import io
 from pathlib import Path
 import tempfile
 import time
 
 from dermaface import datasets, features, images, models, pipeline, runs, training
-from dermaface.quiet import quiet
 from dermaface.quiet_tensorflow import keras, tf
 import pandas as pd
 
@@ -128,7 +129,7 @@ class Photos:
             zoom_range=STRENGTHS["zoom"], fill_mode="reflect",
         )  # fmt: skip
         rows = self.frames["train"]
-        with quiet():
+        with contextlib.redirect_stdout(io.StringIO()):
             return generator.flow_from_dataframe(
                 rows.assign(file=[str(self.root / path) for path in rows["path"]]),
                 x_col="file", y_col="label", target_size=(self.size,) * 2, batch_size=BATCH_SIZE,

@@ -406,9 +406,8 @@ class Cache:
             raise ValueError(
                 f"{count} photos do not fill a batch of {batch_size}. Set a smaller batch_size."
             )
-        table = np.memmap(self.path(".rows"), dtype=self.identity["dtype"], mode="r")
         views, rows = self.identity["views"], self.identity["rows"]
-        table = table[: count * views * self.width].reshape(-1, self.width)
+        row_bytes = self.batch_bytes // rows // views
         *shape, num_classes = self.identity["values"]
         epochs = itertools.count(first_epoch)
         batches = count // batch_size if drop_remainder else -(-count // batch_size)
@@ -416,14 +415,20 @@ class Cache:
         def one_pass():
             epoch = next(epochs)
             order = datasets.epoch_order(count, shuffle, seed, epoch)
-            for batch_number in range(batches):
-                start = batch_number * batch_size
-                numbers = order[start : start + batch_size]
-                batch, place = numbers // rows, numbers % rows
-                in_batch = np.minimum(rows, count - batch * rows)  # the last batch may be smaller
-                view = (numbers + epoch) % views
-                found = table[batch * rows * views + view * in_batch + place]
-                yield found, epoch, batch_number
+            # Read, not mapped: mapped pages count as memory of the process until others need it.
+            with self.path(".rows").open("rb", buffering=0) as file:
+                for batch_number in range(batches):
+                    start = batch_number * batch_size
+                    numbers = order[start : start + batch_size]
+                    batch, place = numbers // rows, numbers % rows
+                    in_batch = np.minimum(rows, count - batch * rows)  # the last may be smaller
+                    view = (numbers + epoch) % views
+                    found = bytearray()
+                    for row in batch * rows * views + view * in_batch + place:
+                        file.seek(row * row_bytes)
+                        found += file.read(row_bytes)
+                    table = np.frombuffer(found, self.identity["dtype"])
+                    yield table.reshape(len(numbers), self.width), epoch, batch_number
 
         datasets.make_generators_quiet()
         signature = tf.TensorSpec((None, self.width), self.identity["dtype"])
