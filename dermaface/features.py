@@ -58,7 +58,8 @@ def cache_features(
             order and not augmented.
         key: what tells these photos, their order and the augmentation from others, as JSON values.
             The network, the views and the seed are added here.
-        views: copies an image; the first is unaugmented.
+        views: copies an image; the first is unaugmented. Where no features are kept, more than one
+            means that every pass augments all photos anew.
         augment: as from `datasets.make_augmentation`, for the other views.
         path: the folder of all caches; None takes a temporary one.
         cache_gb: how many gigabytes (of 10**9 bytes) the folder may hold. The caches that were not
@@ -83,6 +84,8 @@ def cache_features(
             f"views counts the copies of each photo, 1 or more, all but the first augmented; got "
             f"{views}{'' if augment else ' and no augmentation'}."
         )
+    if views == 1:
+        augment = None
     serving = {
         "seed": seed, "batch_size": batch_size, "shuffle": shuffle,
         "drop_remainder": drop_remainder, "first_epoch": first_epoch,

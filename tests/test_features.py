@@ -296,6 +296,10 @@ def test_a_front_without_weights_keeps_the_photos(small_model, photos, tmp_path)
     expected = front.predict(photos, verbose=0)
     np.testing.assert_array_equal(found, expected)
     assert len(labels) == 26 and -1 <= found.min() and found.max() <= 1
+    for views, alike in ((1, True), (2, False)):
+        dataset = cache(front, photos, tmp_path, views=views, augment=AUGMENT)
+        first, second = (collect(dataset)[0] for _ in range(2))
+        assert np.array_equal(first, expected) == np.array_equal(first, second) == alike
 
 
 def test_beyond_the_budget_the_photos_are_read_live(small_model, photos, tmp_path, capsys):
