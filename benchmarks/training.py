@@ -260,28 +260,34 @@ def settings(photos: Photos, folder: Path) -> None:
 
 
 def live(photos: Photos, folder: Path) -> None:
-    """Compare kept features with pixels: same seed, no augmentation."""
+    """Compare kept features with pixels: same seed, no augmentation, head first as in a run."""
     total = len(photos.frames["validation"])
     first = models.backbones.get_backbone(PARAMETERS["backbone"]).fine_tune_from
-    for at, epochs, rate in (
-        ("head", 6, PARAMETERS["learning_rate"]),
-        (first, 3, PARAMETERS["fine_tune_learning_rate"]),
+    weights = photos.model().get_weights()
+    for at, epochs, rate, schedule in (
+        ("head", 6, PARAMETERS["learning_rate"], "constant"),
+        (first, 5, PARAMETERS["fine_tune_learning_rate"], "cosine"),
     ):
-        accuracies = []
-        for kept in (True, False):
+        outcomes = []
+        for kept in (False, True):
             model = photos.model()
+            model.set_weights(weights)
             frozen, learner = models.split_model(model, at)
             if kept:
                 data = photos.features(frozen, folder)
             else:
                 learner = model
                 data = photos.dataset("train", shuffle=True), photos.dataset("validation")
-            checkpoint = fit(learner, *data, epochs, rate)
-            accuracies.append([row["val_accuracy"] for row in checkpoint.rows])
-        differences = [round(abs(a - b) * total) for a, b in zip(*accuracies, strict=True)]
+            checkpoint = fit(learner, *data, epochs, rate, schedule)
+            training.keep_if_better(learner, checkpoint)
+            outcomes.append([row["val_accuracy"] for row in checkpoint.rows])
+            outcomes[-1].append(best_accuracy(checkpoint))
+        weights = model.get_weights()
+        differences = [round(abs(a - b) * total) for a, b in zip(*outcomes, strict=True)]
         print(
-            f"from {at} on, {epochs} epochs, kept against live: accuracy {accuracies[0][-1]:.4f} "
-            f"and {accuracies[1][-1]:.4f}; photos that differ, by epoch: {differences}",
+            f"from {at} on, {epochs} epochs, live and kept: accuracy {outcomes[0][-1]:.4f} and "
+            f"{outcomes[1][-1]:.4f}, that is {differences[-1]} of {total} photos; by epoch "
+            f"{differences[:-1]}",
             flush=True,
         )
 
