@@ -24,6 +24,7 @@ QUICK = {
     "split_seed": 6,  # leaves no class of twelve pictures empty in a split
     "epochs": 2,
     "fine_tune_epochs": 1,
+    "full_epochs": 1,
     "calibration_images": 20,
 }
 
@@ -86,6 +87,9 @@ def test_tables_have_the_columns_of_the_contract(quick_run):
     )
     assert columns["history.csv"] == (
         "stage,epoch,loss,accuracy,val_loss,val_accuracy,learning_rate".split(",")
+    )
+    assert list(pd.read_csv(run.path("history.csv"))["stage"]) == (
+        ["head", "head", "fine_tune", "full"]
     )
     assert columns["predictions.csv"][:4] == ["path", "split", "label", "predicted"]
     assert len(columns["predictions.csv"]) == 4 + 11
