@@ -6,8 +6,9 @@ Prints a table. Weights are random, except those of `tiny` and, where Keras has 
 `mobilenet_v2`: what is shown is that each network survives the whole road, not how well it sees.
 Random networks first get the BatchNormalization statistics of one batch, as training would give
 them. After one step of fine-tuning, the head is set by logistic regression on the drawn pictures,
-so that the classifier is decided and its int8 file can be compared. Takes about fifteen minutes on
-two processor cores at the sizes for which the weights were made (--image-size 0).
+so that the classifier is decided and its int8 file can be compared. Takes about ten minutes on
+two processor cores, and 10 GB of memory, at the sizes for which the weights were made (--image-size
+0).
 """
 
 import argparse
