@@ -36,13 +36,15 @@ def main() -> None:
         f"{'backbone':<20}{'weights':>11}{'px':>5}{'parameters':>12}{'same':>6}{'int8 MB':>9}"
         f"{'Keras':>7}{'agreement':>11}{'max diff':>10}{'int8 ms':>9}{'seconds':>9}"
     )
-    with tempfile.TemporaryDirectory() as folder:
+    spawn = multiprocessing.get_context("spawn")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        # Each in a process of its own, which gives its memory back.
+        ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool,
+    ):
         folder = Path(folder)
         root, frame = images.find_images(sample.write_sample(folder / "sample", 20))
         frame = frame.sample(frac=1, random_state=0).reset_index(drop=True)
-        # Each in a process of its own, which gives its memory back.
-        spawn = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1)
         for name in options.names or [*backbones.BACKBONES, "hub"]:
             row = pool.submit(try_backbone, name, folder / name, root, frame, options).result()
             print(

@@ -85,7 +85,7 @@ def make_dataset(
     dataset = dataset.enumerate().map(finish, num_parallel_calls=os.cpu_count())
     batches = len(paths) // batch_size if drop_remainder else -(-len(paths) // batch_size)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))
-    return tune_nothing(dataset.prefetch(4))
+    return disable_autotuning(dataset.prefetch(4))
 
 
 def epoch_orders(count: int, shuffle: bool, seed: int, first_epoch: int = 0) -> tf.data.Dataset:
@@ -111,7 +111,7 @@ def epoch_orders(count: int, shuffle: bool, seed: int, first_epoch: int = 0) -> 
     return tf.data.Dataset.from_generator(orders, output_signature=(signature, signature))
 
 
-def tune_nothing(dataset: tf.data.Dataset) -> tf.data.Dataset:
+def disable_autotuning(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Return the dataset with its numbers of threads and of batches ahead as they are.
 
     TensorFlow's thread that would tune them takes its time to find what a processor core each gives

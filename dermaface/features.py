@@ -448,7 +448,7 @@ class Cache:
 
         dataset = dataset.map(part, num_parallel_calls=os.cpu_count())
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))
-        return datasets.tune_nothing(dataset.prefetch(4))
+        return datasets.disable_autotuning(dataset.prefetch(4))
 
 
 def _open_for_update(path: Path):
@@ -471,4 +471,4 @@ def _live_features(
         output_signature=signature,
     )
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(int(live.cardinality())))
-    return datasets.tune_nothing(dataset.prefetch(2))
+    return datasets.disable_autotuning(dataset.prefetch(2))
