@@ -1,6 +1,7 @@
 """Find, check and split labelled photos; no TensorFlow."""
 
-from collections.abc import Iterable
+import collections
+from collections.abc import Iterable, Mapping
 import concurrent.futures
 import csv
 import hashlib
@@ -46,6 +47,9 @@ LONGEST_SHAPE = 3.0  # long side through short side beyond which a photo is flag
 HASH_DISTANCE = 10
 DETAIL_CORRELATION = 0.87
 CROPS = (0.0, 0.015, 0.03, 0.045, 0.06, 0.08)  # shares of the side cut off all around
+# What ties photos together, by column: several photos of one group, or of one picture.
+TIES = {"group": "group", "copies": "picture"}
+TORN = "belongs with photos in different splits: "  # the start of a reason to exclude a photo
 
 
 def find_images(data: str | Path, image_root: str | Path = "") -> tuple[Path, pd.DataFrame]:
@@ -366,6 +370,27 @@ def _check_image(path: Path) -> dict:
     return facts
 
 
+def require_kept(photos: pd.DataFrame) -> None:
+    """Check that there is a photo to go on with.
+
+    Args:
+        photos: as from `check_images`.
+
+    Raises:
+        ValueError: no file can be used; the message counts the reasons, the most frequent first.
+    """
+    if (photos["status"] == "kept").any():
+        return
+    counts = photos["reason"].value_counts()
+    reasons = [f"'{reason}' ({count})" for reason, count in counts.head(5).items()]
+    if rest := int(counts[5:].sum()):
+        reasons.append(f"others ({rest})")
+    raise ValueError(
+        f"None of the {len(photos)} files can be used: {', '.join(reasons)}. Check that data (and "
+        "image_root, for a CSV file) names the right folder, or mend the files."
+    )
+
+
 def _flags(facts: pd.DataFrame, blur_threshold: float) -> list[str]:
     """Return the flags of each row, separated by spaces."""
     long, short = facts[["width", "height"]].max(axis=1), facts[["width", "height"]].min(axis=1)
@@ -585,14 +610,22 @@ def assign_splits(
     test_size: float = 0.15,
     split_seed: int = 0,
     test_from_train: bool = False,
+    earlier: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Give every kept image its split; one that has a split already keeps it.
 
     An image's split follows from a hash of its content, its class and `split_seed`, and from
-    nothing else: adding photos never moves an old one. What belongs together moves together: photos
-    with the same `group` by a hash of the group's name alone, copies by that of the one that stands
-    for them. The shares are therefore approximate. Where splits are given, a missing validation
-    split is cut from the training images, and a missing test split only if asked.
+    nothing else. What belongs together moves together: photos with the same `group` by a hash of
+    the group's name alone, copies by that of the one that stands for them. The shares are therefore
+    approximate. Where splits are given, a missing validation split is cut from the training images,
+    and a missing test split only if asked; a class may then be missing from a given split.
+
+    Adding photos never moves an old one, unless they tie old ones together, as a recompressed copy
+    does: no hash of two photos can agree with the hash of each of them alone. There `earlier`
+    decides. A photo of the same content, label and group stays where it was, a new one follows
+    those that it belongs with, and one that belongs with photos in different splits is excluded,
+    because it would carry what one of them shows into the other. Without `earlier`, in another run,
+    such old photos may lie elsewhere.
 
     Args:
         frame: as from `check_images` or `group_copies`.
@@ -601,20 +634,20 @@ def assign_splits(
         split_seed: another seed gives another split.
         test_from_train: whether to cut a test split from the training images, where splits are
             given without one.
+        earlier: as from `read_earlier`.
 
     Returns:
         The frame with `split` filled in for kept images.
 
     Raises:
-        ValueError: a share out of range, fewer than two classes, or a class without an image in one
-            of the splits.
+        ValueError: a share out of range, fewer than two classes, or a class without an image in
+            training or in a split that is made here.
     """
     if not (0 < validation_size < 1 and 0 <= test_size < 1 and validation_size + test_size < 1):
         raise ValueError(
             "validation_size must lie between 0 and 1, test_size from 0 up, and together they must "
             f"leave something to train on; got {validation_size} and {test_size}."
         )
-    frame = frame.copy()
     kept = frame[frame["status"] == "kept"]
     class_names = sorted(set(frame["label"]) - {""})
     if len(class_names) < 2:
@@ -622,36 +655,41 @@ def assign_splits(
             f"A classifier needs at least two classes of images; found {len(class_names)}"
             + (f" ({class_names[0]})." if class_names else ".")
         )
+    given = (kept["split"] != "").any()
+    splits = kept["split"].replace("", "train")
+    sizes = {
+        "validation": 0.0 if "validation" in set(splits) else validation_size,
+        "test": test_size if not given or test_from_train and "test" not in set(splits) else 0.0,
+    }
+    made = ["train", *(name for name, size in sizes.items() if size)]
+    fewest, needs = 1, "one to train on"
+    if "validation" in made:
+        fewest, needs = 2, "two, one to train on and one to check with"
     for label in class_names:
-        if (count := int((kept["label"] == label).sum())) < 2:
+        if (count := int((kept["label"] == label).sum())) < fewest:
             raise ValueError(
-                f"Class {label!r} has {count} readable images; it needs at least two, one to train "
-                "on and one to check with, and should have 30. Add photos or take the class out."
+                f"Class {label!r} has {count} readable images; it needs at least {needs}, and "
+                "should have 30. Add photos or take the class out."
             )
     keys = _split_keys(kept)
-    given = (kept["split"] != "").any()
-    if given:
-        splits = kept["split"].replace("", "train")
-        sizes = {
-            "test": test_size if test_from_train and "test" not in set(splits) else 0.0,
-            "validation": 0.0 if "validation" in set(splits) else validation_size,
-        }
-        train = splits.index[splits == "train"]
-        cut = _split_by_hash(keys[train], sizes["validation"], sizes["test"], split_seed)
-        splits[train] = cut
-        splits = list(splits)
-    else:
-        splits = _split_by_hash(keys, validation_size, test_size, split_seed)
-    wanted = [name for name in SPLITS if name in set(splits) or name != "test"]
-    if not given and test_size > 0:
-        wanted = list(SPLITS)
-    empty = _empty_splits(kept["label"], splits, wanted)
+    train = kept[splits == "train"]
+    splits[train.index] = _split_by_hash(
+        keys[train.index], sizes["validation"], sizes["test"], split_seed
+    )
+    if earlier is not None:
+        stay, torn = _follow_earlier(train, earlier[earlier["split"].isin(made)])
+        splits.update(stay)
+        frame = exclude(frame, torn)
+        kept = kept[~kept["path"].isin(torn)]
+        keys, splits = keys[kept.index], splits[kept.index]
+    empty = _empty_splits(kept["label"], splits, made)
     if empty:
         label, split = empty[0]
         hint = "Give that split at least one image of the class."
         if not given:
-            hint = _split_hint(kept["label"], keys, validation_size, test_size, wanted)
+            hint = _split_hint(kept["label"], keys, validation_size, test_size, made)
         raise ValueError(f"Class {label!r} is left without an image in the {split} split. {hint}")
+    frame = frame.copy()
     frame.loc[kept.index, "split"] = splits
     return frame
 
@@ -660,7 +698,7 @@ def _split_keys(kept: pd.DataFrame) -> pd.Series:
     """Return the text from which an image's split follows: one for all that belongs together."""
     own = kept["label"] + "/" + kept["sha256"]
     ties = []
-    for column in ("group", "copies"):
+    for column in TIES:
         for name, numbers in kept.reset_index(drop=True).groupby(column).indices.items():
             if name:
                 ties += [(numbers[0], other) for other in numbers[1:]]
@@ -672,6 +710,113 @@ def _split_keys(kept: pd.DataFrame) -> pd.Series:
         stands = min(numbers, key=lambda number: hashes[number])
         keys[numbers] = "group/" + named[0] if named else keys[stands]
     return pd.Series(keys, index=kept.index)
+
+
+def _follow_earlier(
+    photos: pd.DataFrame, earlier: pd.DataFrame
+) -> tuple[pd.Series, dict[str, str]]:
+    """Return the splits that follow from an earlier list, and what has no place because of it.
+
+    Args:
+        photos: those to divide.
+        earlier: the rows of the earlier list in the splits that are made here.
+
+    Returns:
+        The split, with the index of `photos`, of each that is in the list or is tied to one of
+        those by its group or as a copy; and the paths of new photos that are tied to different
+        splits, with the reason to exclude them.
+    """
+    identity = ["sha256", "label", "group"]
+    known = earlier.drop_duplicates([*identity, "split"]).drop_duplicates(identity, keep=False)
+    known = known.set_index(identity)["split"].to_dict()
+    stay, torn, waiting = {}, {}, []
+    places = collections.defaultdict(dict)  # of a group or a picture: its splits, a path in each
+
+    def ties(row):
+        return [(name, value) for name in TIES if (value := getattr(row, name))]
+
+    def put(row, split):
+        stay[row.Index] = split
+        for tie in ties(row):
+            places[tie].setdefault(split, row.path)
+
+    for row in photos.sort_values(["sha256", "path"]).itertuples():
+        split = known.get((row.sha256, row.label, row.group))
+        put(row, split) if split else waiting.append(row)
+    while waiting:
+        left = []
+        for row in waiting:
+            near = {split: path for tie in ties(row) for split, path in places[tie].items()}
+            if len(near) > 1:
+                where = [f"{path} ({split})" for split, path in near.items()]
+                torn[row.path] = TORN + ", ".join(where)
+            elif near:
+                put(row, *near)
+            else:
+                left.append(row)
+        if len(left) == len(waiting):
+            break
+        waiting = left
+    return pd.Series(stay, dtype=object), torn
+
+
+def across_splits(photos: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Count the photos of each group, or of each picture, that lies in more than one split.
+
+    Args:
+        photos: rows of `images.csv`.
+        column: "group", or "copies" for pictures of which there are several photos.
+
+    Returns:
+        One row per name in the column, one column per split in which such a photo lies.
+    """
+    named = photos[(photos["status"] == "kept") & (photos[column] != "")]
+    table = named.groupby([column, "split"]).size().unstack(fill_value=0)
+    table = table[(table > 0).sum(axis=1) > 1]
+    return table[[split for split in SPLITS if split in table and table[split].any()]]
+
+
+def split_remarks(photos: pd.DataFrame) -> list[str]:
+    """Return in sentences where a split says less than it seems to, or that it does not.
+
+    Args:
+        photos: as from `assign_splits`.
+    """
+    remarks = []
+    kept = photos[photos["status"] == "kept"]
+    for split in SPLITS[1:]:
+        here = kept["split"] == split
+        missing = sorted(set(kept["label"]) - set(kept["label"][here]))
+        if missing and here.any():
+            remarks.append(
+                f"Not measured: no {split} photo shows {', '.join(missing)}. The model learns such "
+                f"photos, and no {split} figure says how well."
+            )
+    for column, noun in TIES.items():
+        table = across_splits(kept, column)
+        if len(table):
+            remarks.append(
+                f"Each {noun} of these lies in more than one split: {_listed(table.index)}. Photos "
+                f"of them: {count_words(table.sum())}. That flatters the figures."
+            )
+    torn = photos["path"][photos["reason"].str.startswith(TORN)]
+    if len(torn):
+        remarks.append(
+            "New photos that are left out, because they are tied to old ones in different splits, "
+            f"which stay where they are: {_listed(torn)}."
+        )
+    return remarks or ["Every split shows every class; no group and no picture lies in two splits."]
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Return how many names there are, and the first five."""
+    names = [str(name) for name in names]
+    return f"{len(names)} ({', '.join(names[:5] + ['...'] * (len(names) > 5))})"
+
+
+def count_words(counts: Mapping[str, int]) -> str:
+    """Return counts by split in words, such as "train 3, test 1"."""
+    return ", ".join(f"{split} {count}" for split, count in counts.items())
 
 
 def _split_by_hash(
@@ -698,13 +843,16 @@ def _empty_splits(labels: pd.Series, splits: list[str], wanted: list[str]) -> li
     return [(a, b) for a in smallest_first for b in wanted if (a, b) not in filled]
 
 
-def write_images(run: Run, frame: pd.DataFrame, root: Path) -> None:
+def write_images(
+    run: Run, frame: pd.DataFrame, root: Path, splitting: Mapping[str, object] | None = None
+) -> None:
     """Write `images.csv` and `labels.txt`, and note in `run.json` where the photos lie.
 
     Args:
         run: where to write.
         frame: as from `assign_splits`.
         root: the data root.
+        splitting: the numbers that were given to `assign_splits`, by name.
     """
     kept = frame[frame["status"] == "kept"]
     runs.write_csv(run.path("images.csv"), frame[COLUMNS])
@@ -715,7 +863,28 @@ def write_images(run: Run, frame: pd.DataFrame, root: Path) -> None:
     inside = root.is_relative_to(run.folder)
     location = root.relative_to(run.folder).as_posix() if inside else str(root)
     facts = {"root": location, "sample": sample.is_sample(root), "fingerprint": fingerprint}
-    run.update(data=facts | {"images": len(kept), "excluded": len(frame) - len(kept)})
+    facts |= {"images": len(kept), "excluded": len(frame) - len(kept)}
+    for column, noun in TIES.items():
+        table = across_splits(kept, column)
+        counts = {split: int(count) for split, count in table.sum().items()}
+        facts[f"{noun}s_across_splits"] = {f"{noun}s": len(table), "photos": counts}
+    run.update(data=facts | {"splitting": splitting})
+
+
+def read_earlier(run: Run, splitting: Mapping[str, object]) -> pd.DataFrame | None:
+    """Return the kept rows of the `images.csv` that the run has so far, for `assign_splits`.
+
+    Args:
+        run: where `write_images` may have written before.
+        splitting: as there; a list that was made with other numbers says nothing.
+
+    Returns:
+        The rows, or None where there is no such list.
+    """
+    noted = run.read().get("data", {}).get("splitting")
+    if noted != splitting or not run.path("images.csv").is_file():
+        return None
+    return read_images(run, *SPLITS)
 
 
 def read_images(run: Run, *splits: str) -> pd.DataFrame:

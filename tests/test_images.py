@@ -1,6 +1,8 @@
 """Tests of dermaface.images: finding, checking and splitting."""
 
-from dermaface import images, runs
+import json
+
+from dermaface import images, plots, runs
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageFilter
@@ -85,6 +87,100 @@ def test_adding_photos_never_moves_an_old_one():
     assert many["split"].head(120).tolist() == few["split"].tolist()
 
 
+HOW = {"validation_size": 0.15, "test_size": 0.15, "split_seed": 0, "test_from_train": False}
+
+
+def with_copies(frame):
+    """Return the rows twice, then with other and smaller hashes, every pair noted as copies."""
+    again = frame.assign(path="again/" + frame["path"], sha256="again " + frame["sha256"])
+    both = pd.concat([frame, again], ignore_index=True).assign(split="")
+    names = both["path"].tolist()
+    pairs = pd.DataFrame({"path": names[: len(frame)], "copy": names[len(frame) :]})
+    return images.group_copies(both, pairs)
+
+
+def split_again(run, frame, how=HOW):
+    """Split as notebook 01 does in a run, and write what came of it."""
+    frame = images.assign_splits(frame, **how, earlier=images.read_earlier(run, how))
+    images.write_images(run, frame.reindex(columns=images.COLUMNS), run.folder / "photos", how)
+    return frame
+
+
+def test_a_recompressed_copy_of_an_old_photo_moves_no_old_one(tmp_path):
+    run = runs.open_run("r", tmp_path)
+    frame = checked(["a", "b"] * 40)
+    old = split_again(run, frame)
+    alone = images.assign_splits(with_copies(frame))
+    assert alone["split"].head(80).ne(old["split"]).sum() > 20  # or nothing is tested
+    new = split_again(run, with_copies(frame))
+    assert new["split"].head(80).tolist() == old["split"].tolist()
+    # The copies have joined them, and taking the old ones away later moves no copy.
+    assert new["split"].tail(80).tolist() == old["split"].tolist()
+    left = split_again(run, checked(["a", "b"] * 40, sha256=new["sha256"].tail(80).to_numpy()))
+    assert left["split"].tolist() == old["split"].tolist()
+
+
+@pytest.mark.parametrize(
+    "change", [{"split_seed": 1}, {"validation_size": 0.3}, {"test_size": 0.3}]
+)
+def test_other_sizes_and_another_seed_make_a_new_split(tmp_path, change):
+    run = runs.open_run("r", tmp_path)
+    frame = with_copies(checked(["a", "b"] * 40))
+    split_again(run, frame.head(80))
+    again = split_again(run, frame, HOW | change)
+    assert again["split"].tolist() == images.assign_splits(frame, **HOW | change)["split"].tolist()
+
+
+def test_a_photo_with_another_label_or_group_counts_as_new(tmp_path):
+    run = runs.open_run("r", tmp_path)
+    old = split_again(run, checked(["a", "b"] * 40))
+    persons = [f"person {number % 20}" for number in range(80)]
+    for column, value in {"label": ["b", "a"] * 40, "group": persons}.items():
+        frame = checked(["a", "b"] * 40).assign(**{column: value})
+        new = split_again(run, frame)
+        assert new["split"].tolist() == images.assign_splits(frame)["split"].tolist()
+        assert new["split"].ne(old["split"]).any()
+        split_again(run, checked(["a", "b"] * 40), HOW | {"split_seed": 1})
+        split_again(run, checked(["a", "b"] * 40))
+
+
+def test_new_photos_follow_old_ones_and_those_torn_between_splits_are_left_out(tmp_path):
+    run = runs.open_run("r", tmp_path)
+    frame = checked(["a", "b"] * 40, group=[f"person {number // 4}" for number in range(80)])
+    old = split_again(run, frame)
+    home = old.drop_duplicates("group").set_index("group")["split"]
+    train, test = (home.index[home == split][0] for split in ("train", "test"))
+    in_train, in_test = (old.index[old["group"] == name][0] for name in (train, test))
+    more = checked(["a"] * 4, group=[train, train, "", "somebody new"])
+    more["path"] = ["bridge.jpg", "another.jpg", "copy.jpg", "friend.jpg"]
+    more["sha256"] = ["new 0", "new 1", "new 2", "new 3"]
+    both = pd.concat([frame, more], ignore_index=True)
+    # One shows what a person in the test shows; one shows what the friend shows, too.
+    pairs = [(in_test, 80), (81, 83), (in_train, 82)]
+    pairs = [(both["path"][a], both["path"][b]) for a, b in pairs]
+    both = images.group_copies(both, pd.DataFrame(pairs, columns=["path", "copy"]))
+    new = split_again(run, both).set_index("path")
+    assert new["split"].head(80).tolist() == old["split"].tolist()
+    assert new.loc[["another.jpg", "copy.jpg", "friend.jpg"], "split"].eq("train").all()
+    bridge = new.loc["bridge.jpg"]
+    assert (bridge["status"], bridge["split"]) == ("excluded", "")
+    assert f"{old['path'][in_test]} (test)" in bridge["reason"] and "(train)" in bridge["reason"]
+    (remark,) = images.split_remarks(new.reset_index())
+    assert "New photos that are left out" in remark and "1 (bridge.jpg)" in remark
+
+
+def test_where_only_validation_is_cut_from_train_earlier_test_photos_stay_given(tmp_path):
+    run = runs.open_run("r", tmp_path)
+    given = ["train"] * 80 + ["test"] * 20
+    frame = checked(["a", "b"] * 50, split=given)
+    old = split_again(run, frame)
+    # The photos of the test are found in the training folder now, too, and the user keeps both.
+    again = frame.tail(20).assign(split="train", path="again/" + frame["path"].tail(20))
+    new = split_again(run, pd.concat([frame, again], ignore_index=True))
+    assert new["split"].head(100).tolist() == old["split"].tolist()
+    assert set(new["split"].tail(20)) <= {"train", "validation"}
+
+
 def test_shares_are_about_what_was_asked_and_hang_on_the_seed():
     frame = checked(["a", "b"] * 500)
     first = images.assign_splits(frame, 0.2, 0.1, split_seed=0)["split"]
@@ -146,6 +242,62 @@ def test_too_few_classes_or_images(labels, message):
 def test_shares_out_of_range(sizes):
     with pytest.raises(ValueError, match="validation_size"):
         images.assign_splits(checked(["a", "b"] * 9), *sizes)
+
+
+def test_a_given_split_may_lack_a_class_and_a_split_made_here_may_not():
+    labels = ["a", "b", "c"] * 20
+    given = ["train"] * 36 + ["validation"] * 12 + ["test"] * 12
+    frame = checked(labels, split=given)
+    gone = frame["label"].eq("c") & frame["split"].eq("validation")
+    split = images.assign_splits(frame[~gone])
+    assert split["split"].tolist() == frame[~gone]["split"].tolist()
+    (remark,) = images.split_remarks(split)
+    assert "no validation photo shows c" in remark
+    # Class c is in the test alone.
+    with pytest.raises(ValueError, match="'c' is left without an image in the train split"):
+        images.assign_splits(frame[~gone & ~(frame["label"].eq("c") & frame["split"].eq("train"))])
+    # Validation is cut from training here.
+    frame = checked(["a"] * 40 + ["b"] * 3, split=["train"] * 30 + ["test"] * 11 + ["train"] * 2)
+    with pytest.raises(ValueError, match="'b' is left without an image in the validation split"):
+        images.assign_splits(frame)
+    # A single photo to train on is enough where nothing has to be cut from it.
+    frame = checked(["a", "b", "a"], split=["train", "train", "validation"])
+    assert images.assign_splits(frame)["split"].tolist() == ["train", "train", "validation"]
+
+
+def test_groups_across_given_splits_are_counted_and_nothing_is_dropped(tmp_path):
+    frame = checked(
+        ["a", "b"] * 5,
+        split=["train"] * 6 + ["validation"] * 2 + ["test"] * 2,
+        group=["anna", "bert", "", "", "anna", "carl", "anna", "", "dora", "carl"],
+    )
+    split = images.assign_splits(frame)
+    assert split["split"].tolist() == frame["split"].tolist() and split["status"].eq("kept").all()
+    table = images.across_splits(split, "group")
+    assert table.to_dict("index") == {
+        "anna": {"train": 2, "validation": 1, "test": 0},
+        "carl": {"train": 1, "validation": 0, "test": 1},
+    }
+    (remark,) = images.split_remarks(split)
+    assert "Each group of these lies in more than one split: 2 (anna, carl)." in remark
+    assert "Photos of them: train 3, validation 1, test 1." in remark
+    run = runs.open_run("r", tmp_path)
+    images.write_images(run, split.reindex(columns=images.COLUMNS), tmp_path)
+    facts = run.read()["data"]
+    assert facts["groups_across_splits"] == {
+        "groups": 2, "photos": {"train": 3, "validation": 1, "test": 1},
+    }  # fmt: skip
+    assert facts["pictures_across_splits"] == {"pictures": 0, "photos": {}}
+
+
+def test_files_of_which_none_can_be_used_are_told_by_their_reasons():
+    frame = checked(["a", "b"] * 3, status="excluded", reason="is a HEIC file")
+    frame.loc[5, "reason"] = "there is no such file"
+    with pytest.raises(ValueError, match="None of the 6 files") as error:
+        images.require_kept(frame)
+    assert "'is a HEIC file' (5), 'there is no such file' (1)" in str(error.value)
+    frame.loc[0, "status"] = "kept"
+    images.require_kept(frame)
 
 
 def test_a_missing_or_empty_folder_is_named(tmp_path):
@@ -384,6 +536,76 @@ def test_csv_from_a_spreadsheet(tmp_path, separator):
         "kept": 1, "excluded": 1, "system files": 0, "files beside the class folders": 1,
         "on disk": 3,
     }  # fmt: skip
+
+
+@pytest.fixture
+def explore(tmp_path, monkeypatch, capsys):
+    """Return a function that runs notebook 01 in this process; it returns the folder and lines."""
+    for name in ("use_notebook_style", "class_counts", "image_grid", "image_sizes"):
+        monkeypatch.setattr(plots, name, lambda *figure: None)
+
+    def explore(data, **parameters):
+        path = runs.project_root() / "notebooks" / "01_explore_data.ipynb"
+        given = {"run_name": "r", "output_dir": str(tmp_path / "out"), "data": str(data)}
+        namespace = {"display": print}
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            if cell["cell_type"] == "code":
+                exec("".join(cell["source"]), namespace)
+            if "parameters" in cell["metadata"].get("tags", []):
+                namespace.update(given | parameters)
+        return runs.run_folder("r", tmp_path / "out"), capsys.readouterr().out
+
+    return explore
+
+
+def test_the_notebook_takes_a_csv_of_bare_names_with_its_own_split(tmp_path, explore):
+    (tmp_path / "data").mkdir()
+    rows = []
+    for number in range(12):
+        split = ("train", "train", "validation", "test")[number % 4]
+        label = "ab"[number // 4 % 2] if number < 8 else "c"
+        scene(number).save(tmp_path / "data" / f"{number}.png")
+        if (label, split) != ("c", "validation"):
+            rows.append((f"{number}.png", label, split, "anna" if number < 3 else ""))
+    (tmp_path / "data" / "twice.png").write_bytes((tmp_path / "data" / "0.png").read_bytes())
+    rows.append(("twice.png", "a", "train", ""))
+    table = pd.DataFrame(rows, columns=["path", "label", "split", "group"])
+    table.to_csv(tmp_path / "data" / "photos.csv", index=False)
+    folder, said = explore(tmp_path / "data" / "photos.csv")
+    assert "2 photos have a copy" in said
+    assert "Each group of these lies in more than one split: 1 (anna)" in said
+    assert "no validation photo shows c" in said
+    written = pd.read_csv(folder / "images.csv", keep_default_na=False).set_index("path")
+    assert written["status"].eq("kept").all() and (folder / "labels.txt").read_text() == "a\nb\nc\n"
+    assert written["split"].to_dict() == table.set_index("path")["split"].to_dict()
+
+
+def test_the_notebook_keeps_old_photos_where_they_were(tmp_path, explore):
+    for label in "ab":
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for number in range(12):
+            path = tmp_path / "data" / label / f"{number}.png"
+            scene(number + 50 * (label == "b")).save(path)
+    how = {"split_seed": 3, "validation_size": 0.3, "test_size": 0.3}
+    splits = []
+    for _ in range(2):
+        folder, _ = explore(tmp_path / "data", **how)
+        written = pd.read_csv(folder / "images.csv").set_index("path")
+        splits.append(written[written.index.str.endswith("png")]["split"])
+        for file in list((tmp_path / "data").rglob("*.png")):
+            Image.open(file).save(file.with_suffix(".jpg"), quality=60)
+    assert len(written) == 48 and (written["copies"] != "").all()
+    assert splits[0].to_dict() == splits[1].to_dict()
+
+
+def test_the_notebook_stops_with_the_reasons_where_nothing_can_be_read(tmp_path, explore):
+    for label in "ab":
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for number in range(2):
+            heic = b"\0\0\0\x18ftypheic" + bytes(20)
+            (tmp_path / "data" / label / f"{number}.jpg").write_bytes(heic)
+    with pytest.raises(ValueError, match="None of the 4 files.*HEIC.*(4)"):
+        explore(tmp_path / "data")
 
 
 def test_images_csv_round_trip_and_another_folder_is_refused(tmp_path):
