@@ -165,8 +165,9 @@ def score(predictions: pd.DataFrame, class_names: Sequence[str]) -> dict:
         class_names: the classes in index order.
 
     Returns:
-        `images`, `accuracy`, `accuracy_interval` (95 %), `macro_f1`, `log_loss` (nats), and
-        `classes`: for each class its `images`, `precision`, `recall` and `f1`.
+        `images`, `accuracy`, `accuracy_interval` (95 %), `macro_f1` (of the classes that have
+        images), `log_loss` (nats), and `classes`: for each class its `images`, `precision`,
+        `recall` and `f1`, which are None for a class without images.
     """
     labels, predicted = predictions["label"], predictions["predicted"]
     correct, total = int((labels == predicted).sum()), len(predictions)
@@ -179,14 +180,14 @@ def score(predictions: pd.DataFrame, class_names: Sequence[str]) -> dict:
         "images": total,
         "accuracy": correct / total,
         "accuracy_interval": list(accuracy_interval(correct, total)),
-        "macro_f1": float(f1.mean()),
+        "macro_f1": float(f1[counts > 0].mean()),
         "log_loss": float(-np.log(np.clip(truth, 1e-7, 1)).mean()),
         "classes": {
             name: {
                 "images": int(counts[number]),
-                "precision": float(precision[number]),
-                "recall": float(recall[number]),
-                "f1": float(f1[number]),
+                "precision": float(precision[number]) if counts[number] else None,
+                "recall": float(recall[number]) if counts[number] else None,
+                "f1": float(f1[number]) if counts[number] else None,
             }
             for number, name in enumerate(class_names)
         },
@@ -210,13 +211,27 @@ def summary_frame(metrics: Mapping[str, dict]) -> pd.DataFrame:
 
 
 def describe_splits(metrics: Mapping[str, dict]) -> str:
-    """Return in words which of the splits is the one to report."""
-    if "test" in metrics:
-        return "Report the test figures: nothing was chosen by those photos."
-    return (
+    """Return in words which of the splits is the one to report, and what none of them measures."""
+    said = (
         "There is no test split, so the figures are validation (also used to choose) and flatter a "
         "little. Put some photos into a test folder to get a figure that nobody chose."
     )
+    if "test" in metrics:
+        said = "Report the test figures: nothing was chosen by those photos."
+    return "\n".join([said, *describe_missing(metrics)])
+
+
+def describe_missing(metrics: Mapping[str, dict]) -> list[str]:
+    """Return a sentence for each split that lacks classes.
+
+    Args:
+        metrics: for each split its figures, as from `score`.
+    """
+    return [
+        f"Not measured: no {split} photo shows {', '.join(missing)}."
+        for split, figures in metrics.items()
+        if (missing := [name for name, e in figures["classes"].items() if not e["images"]])
+    ]
 
 
 def confusion_matrix(predictions: pd.DataFrame, class_names: Sequence[str]) -> np.ndarray:
@@ -304,11 +319,11 @@ def compare(
                     "max_abs_diff": float(np.abs(probabilities - keras_answers)[here].max()),
                 }
                 | {
-                    # A class without an image in the split has no recall.
                     f"recall_change_{name}": float((right * 1.0 - keras_right)[of_class].mean())
+                    if of_class.any()
+                    else np.nan
                     for name in class_names
                     for of_class in [truth == name]
-                    if of_class.any()
                 }
             )
     return pd.DataFrame(rows)

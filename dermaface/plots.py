@@ -173,6 +173,8 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> None:
 def class_recall(metrics: dict, class_names: Sequence[str]) -> None:
     """Draw how many of each class's photos were recognised, with 95 % intervals.
 
+    A class without photos is named as such and has no point.
+
     Args:
         metrics: one split of `metrics.json`.
         class_names: the classes in index order.
@@ -180,14 +182,20 @@ def class_recall(metrics: dict, class_names: Sequence[str]) -> None:
     from dermaface.evaluation import accuracy_interval
 
     classes = [metrics["classes"][name] for name in class_names]
-    recall = np.array([entry["recall"] for entry in classes])
+    labels = [
+        name if entry["images"] else f"{name} (no photo)"
+        for name, entry in zip(class_names, classes, strict=True)
+    ]
+    positions = [number for number, entry in enumerate(classes) if entry["images"]]
+    measured = [classes[number] for number in positions]
+    recall = np.array([entry["recall"] for entry in measured])
     intervals = np.array(
-        [accuracy_interval(round(e["recall"] * e["images"]), e["images"]) for e in classes]
+        [accuracy_interval(round(e["recall"] * e["images"]), e["images"]) for e in measured]
     )
     _, axes = plt.subplots(figsize=(6, max(2.5, 0.24 * len(class_names) + 0.8)))
     errors = np.abs(intervals.T - recall)
-    axes.errorbar(recall, range(len(classes)), xerr=errors, fmt="o", capsize=3, color="#4c72b0")
-    axes.set_yticks(range(len(classes)), class_names)
+    axes.errorbar(recall, positions, xerr=errors, fmt="o", capsize=3, color="#4c72b0")
+    axes.set_yticks(range(len(classes)), labels)
     axes.invert_yaxis()
     axes.set(xlabel="recall, with 95 % interval", xlim=(0, 1.02))
     plt.show()

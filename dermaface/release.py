@@ -382,7 +382,7 @@ def model_card(run: Run, description: Mapping, strangers: Mapping) -> str:
     """Return `MODEL_CARD.md`, filled from the run (Mitchell et al., 2019, Model Cards).
 
     Args:
-        run: its `run.json` is read.
+        run: its `run.json` and `images.csv` are read.
         description: the content of `model.json`.
         strangers: as from `strangers_told`.
     """
@@ -392,11 +392,22 @@ def model_card(run: Run, description: Mapping, strangers: Mapping) -> str:
     score = scores[split]
     figures = next(row for row in description["figures"] if row["split"] == split)
     low, high = score["accuracy_interval"]
-    weakest = sorted(score["classes"].items(), key=lambda item: item[1]["recall"])
-    rows = "\n".join(
+    rows = [
         f"| {name} | {entry['images']} | {entry['recall']:.2f} | {entry['precision']:.2f} |"
-        for name, entry in weakest
+        for name, entry in _weakest_first(score)
+    ]
+    rows += [f"| {name} | 0 | - | - |" for name, e in score["classes"].items() if not e["images"]]
+    rows = "\n".join(rows)
+    missing = "".join(f"- {sentence}\n" for sentence in evaluation.describe_missing(scores))
+    photos = images.read_images(run, *images.SPLITS)
+    across = {noun: images.across_splits(photos, column) for column, noun in images.TIES.items()}
+    ties = "\n".join(
+        f"**{noun.capitalize()}s that lie in more than one split: {len(table)} (photos: "
+        f"{images.count_words(table.sum())}).** That flatters the figures below.\n"
+        for noun, table in across.items()
+        if len(table)
     )
+    ties = ties or "No group and no picture lies in two splits, as far as copies were found.\n"
     data = "\n".join(f"| {name} | {count} |" for name, count in description["data_images"].items())
     resizers = "\n".join(
         f"| {row['resizer']} | {row['accuracy']:.3f} | {row['agreement']:.3f} |"
@@ -424,11 +435,11 @@ without measuring it there first.
 
 ## Data
 
-{parameters["backbone"]} at {parameters["image_size"]} px. Near copies of a photo are kept in one
-split. The data's fingerprint is
+{parameters["backbone"]} at {parameters["image_size"]} px. The data's fingerprint is
 
 `{description["data_fingerprint"]}`
 
+{ties}
 | split | images |
 |---|---|
 {data}
@@ -442,7 +453,7 @@ Measured on {score["images"]} {split} photos{chosen_by}, with the file that ship
   {least:.2f} to {most:.2f} (Bonett and Price, paired);
 - the same answer as the Keras model on {figures["agreement"]:.3f} of the photos
   ({figures["changed"]} changed), largest change of a probability {figures["max_abs_diff"]:.3f}.
-
+{missing}
 The classes, the weakest first:
 
 | class | images | recall | precision |
@@ -475,6 +486,12 @@ The same file on the {split} photos, when the client resizes in another way:
 """
 
 
+def _weakest_first(score: Mapping) -> list[tuple[str, Mapping]]:
+    """Return the classes of a split that have photos, with their figures, by rising recall."""
+    measured = [item for item in score["classes"].items() if item[1]["images"]]
+    return sorted(measured, key=lambda item: item[1]["recall"])
+
+
 def verdict(
     variant: str, conversion: pd.DataFrame, answered: pd.DataFrame, scores: Mapping[str, dict]
 ) -> str:
@@ -491,7 +508,7 @@ def verdict(
     photos = f"{split} photos" + ("" if split == "test" else " (also used to choose)")
     row = conversion[(conversion["variant"] == variant) & (conversion["split"] == split)].iloc[0]
     low, high = scores[split]["accuracy_interval"]
-    name, weakest = min(scores[split]["classes"].items(), key=lambda item: item[1]["recall"])
+    name, weakest = _weakest_first(scores[split])[0]
     here = answered[answered["split"] == split]
     sure = here[here["sure"]]
     trust = f"{(sure['label'] == sure['predicted']).mean():.1%}" if len(sure) else "none"
@@ -505,5 +522,6 @@ def verdict(
         f"It calls itself sure of {len(sure) / len(here):.0%} and is right for {trust} of those.",
         f"Weakest class: {name}, known in {weakest['recall']:.0%} of {weakest['images']} photos.",
         f"Not allowed out: {', '.join(refused) or 'none of the others was refused'}.",
+        *evaluation.describe_missing(scores),
     ]
     return "\n".join(sentences)

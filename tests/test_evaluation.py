@@ -45,6 +45,26 @@ def test_score(predictions):
     assert figures["macro_f1"] == pytest.approx((2 / 3 + 0.5 + 2 / 3) / 3)
 
 
+def test_a_class_without_photos_has_no_figures_and_lowers_none(predictions):
+    validation = predictions[predictions["split"] == "validation"]
+    figures = evaluation.score(validation, NAMES)
+    assert figures["classes"]["c"] == {"images": 0, "precision": None, "recall": None, "f1": None}
+    assert figures["macro_f1"] == pytest.approx((2 / 3 + 2 / 3) / 2)
+    assert evaluation.score(validation, NAMES[:2]) == figures | {
+        "classes": {name: figures["classes"][name] for name in NAMES[:2]}
+    }
+    metrics = {"validation": figures, "test": evaluation.score(predictions, NAMES)}
+    said = evaluation.describe_splits(metrics)
+    assert "Report the test figures" in said and "no validation photo shows c." in said
+    assert "shows" not in evaluation.describe_splits({"test": metrics["test"]})
+
+
+def test_compare_has_a_column_for_a_class_that_no_split_has(predictions):
+    rows = predictions[predictions["label"] != "c"]
+    table = evaluation.compare(rows, {"int8": evaluation.probabilities_of(rows, NAMES)}, NAMES)
+    assert table["recall_change_c"].isna().all() and table["recall_change_b"].eq(0).all()
+
+
 @pytest.mark.parametrize(
     ("correct", "total", "low", "high"),
     # Wilson's interval, as tabulated in Newcombe (1998), Statistics in Medicine 17, table I.

@@ -24,6 +24,7 @@ HISTORY = pd.DataFrame(
     }
 )
 METRICS = {"classes": {name: {"images": 5, "recall": 0.6} for name in NAMES}}
+MISSING = {"classes": METRICS["classes"] | {"melasma": {"images": 0, "recall": None}}}
 CONVERSION = pd.DataFrame(
     {"variant": ["float32", "int8"], "bytes": [1600000, 600000], "accuracy": [0.9, 0.89]}
 )
@@ -75,6 +76,16 @@ def test_validation_is_dashed_and_training_solid(monkeypatch):
     lines = {line.get_label(): line.get_linestyle() for line in plt.gcf().axes[0].get_lines()}
     plt.close("all")
     assert lines["training"] == "-" and lines["validation"] == "--"
+
+
+def test_a_class_without_photos_is_named_and_gets_no_dot(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    plots.class_recall(MISSING, NAMES)
+    axes = plt.gcf().axes[0]
+    plt.close("all")
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == ["acne", "melasma (no photo)", "vitiligo"]
+    assert axes.get_lines()[0].get_ydata().tolist() == [0, 2]
 
 
 @pytest.mark.parametrize("count", [0, 13])

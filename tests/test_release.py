@@ -175,6 +175,7 @@ def run(tmp_path, tflite_files, sample_folder):
     runs.write_text(run.path("labels.txt"), "\n".join(CLASS_NAMES) + "\n")
     photos = [f"{name}/{name}_{n:04d}.jpg" for name in CLASS_NAMES for n in range(3)]
     frame = pd.DataFrame({"path": photos, "status": "kept", "split": "train"})
+    frame[["group", "copies"]] = ""
     frame["label"] = [path.split("/")[0] for path in photos]
     frame.loc[::3, "split"] = "test"
     runs.write_csv(run.path("images.csv"), frame)
@@ -186,7 +187,7 @@ def run(tmp_path, tflite_files, sample_folder):
     return run
 
 
-def write(run, **more):
+def write(run, score=SCORE, **more):
     rows = table(("int8", "test", 0.01, 0.99)).assign(
         passed=True,
         drop_low=-0.02,
@@ -199,7 +200,7 @@ def write(run, **more):
     limits = {"max_accuracy_drop": 0.02, "min_agreement": 0.95, "max_bytes": 0}
     strangers = [np.random.default_rng(n).integers(0, 256, (50, 60, 3), np.uint8) for n in range(4)]
     release.write_release(
-        run, "int8", rows, {"test": SCORE}, limits=limits, resizers=resizers, recipe="converter",
+        run, "int8", rows, {"test": score}, limits=limits, resizers=resizers, recipe="converter",
         strangers=strangers, **more,
     )  # fmt: skip
     return run.path("release")
@@ -243,6 +244,32 @@ def test_the_model_card_says_how_good_and_where_not(run):
     assert card.index("| melasma | 10 | 0.50 |") < card.index("| wrinkles | 10 | 0.80 |")
     assert "| train | 8 |" in card and "f1n9er" in card
     assert "Of 4 drawn patterns" in card and "| Pillow | 0.800 | 0.900 |" in card
+
+
+def test_the_model_card_says_what_lies_in_two_splits(run):
+    card = (write(run) / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "No group and no picture lies in two splits" in card
+    frame = pd.read_csv(run.path("images.csv"), keep_default_na=False)
+    frame.loc[:4, "group"] = "Jane Doe"
+    frame.loc[6:7, "copies"] = frame["path"][6]
+    runs.write_csv(run.path("images.csv"), frame)
+    card = (write(run) / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "Groups that lie in more than one split: 1 (photos: train 3, test 2)" in card
+    assert "Pictures that lie in more than one split: 1 (photos: train 1, test 1)" in card
+    assert "No group and no picture" not in card and "Jane Doe" not in card
+
+
+def test_a_class_that_was_not_measured_is_named_and_is_not_the_weakest(run):
+    missing = {"images": 0, "precision": None, "recall": None, "f1": None}
+    score = SCORE | {"classes": SCORE["classes"] | {"acne": missing}}
+    card = (write(run, score) / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "no test photo shows acne" in card and "| acne | 0 | - | - |" in card
+    assert card.index("| melasma | 10 | 0.50 |") < card.index("| acne | 0 |")
+    rows = table(("int8", "test", 0.0, 1.0)).assign(accuracy=0.9, bytes=1, changed=0, passed=True)
+    answered = pd.DataFrame({"split": ["test"], "label": "a", "predicted": "a", "sure": True})
+    said = release.verdict("int8", rows, answered, {"test": score})
+    assert "Weakest class: melasma, known in 50% of 10" in said
+    assert "no test photo shows acne" in said
 
 
 def test_golden_pictures_hold_what_clients_stumble_over(run):
