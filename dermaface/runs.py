@@ -29,7 +29,7 @@ NOTEBOOKS = (
 FURTHER_NOTEBOOKS = ("06_compare_settings",)
 
 # The files of the run folder that each notebook reads and writes, as names relative to it. Whether
-# a notebook must run again hangs on its parameters and on what it reads.
+# a notebook must run again depends on its parameters, what it takes (below) and what it reads.
 READS = {
     "01_explore_data": (),
     "02_build_model": ("images.csv", "labels.txt"),
@@ -45,6 +45,14 @@ WRITES = {
     "04_analyze_curves": ("predictions.csv", "metrics.json"),
     "05_convert_and_test_tflite": ("conversion.csv", "release"),
     "06_compare_settings": ("settings.csv", "settings.yaml"),
+}
+# The parameters of earlier notebooks that a notebook takes: to it they are like its own.
+TAKES = {
+    "03_train_model": (
+        *("horizontal_flip", "rotation", "translation", "zoom", "contrast"),
+        "backbone",
+    ),
+    "05_convert_and_test_tflite": ("blur_threshold", "backbone", "image_size"),
 }
 # Where a run lies and how it is seeded belong to every notebook; all else belongs to one.
 SHARED_PARAMETERS = ("run_name", "output_dir", "seed")
@@ -194,6 +202,7 @@ class Run:
         part = notebooks[notebook]
         part["seconds"] = round(time.time() - part.pop("started"), 1)
         part["finished"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        part["took"] = self._taken(notebook)
         part["read"] = self._hashes(READS[notebook])
         part["wrote"] = self._hashes(WRITES[notebook])
         self.update(notebooks=notebooks)
@@ -202,16 +211,29 @@ class Run:
         """Return the hash of each of the run's files named."""
         return {name: hash_file(self.path(name)) for name in names}
 
+    def _taken(self, notebook: str) -> dict[str, object]:
+        """Return the parameters of earlier notebooks that a notebook takes, as they are now."""
+        known = {}
+        for part in self.read()["notebooks"].values():
+            known |= part["parameters"]
+        return {name: known.get(name) for name in TAKES.get(notebook, ())}
+
     def key(self, notebook: str) -> str:
-        """Return a hash of all that a notebook hangs on: its parameters and the files it reads."""
+        """Return a hash of all that a notebook depends on: parameters and the files it reads."""
         read = self._hashes(READS[notebook])
-        facts = json.dumps([self.parameters(notebook), read, self.read()["versions"]])
+        given = [self.parameters(notebook), self._taken(notebook)]
+        facts = json.dumps([*given, read, self.read()["versions"]])
         return hashlib.sha256(facts.encode()).hexdigest()
 
     def is_finished(self, notebook: str, parameters: Mapping[str, object]) -> bool:
-        """Tell whether `notebook` finished with these parameters, and no file changed since."""
+        """Tell whether `notebook` finished with these parameters, and nothing changed since.
+
+        That is, no file that it read or wrote, and no parameter that it takes from another one.
+        """
         part = self.read().get("notebooks", {}).get(notebook, {})
         if "finished" not in part or part["parameters"] != dict(parameters):
+            return False
+        if part.get("took") != self._taken(notebook):
             return False
         recorded = part["read"] | part["wrote"]
         return all(

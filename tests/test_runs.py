@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 from dermaface import runs
+from dermaface.runs import NOTEBOOKS
 import pytest
 
 NAMESPACE = {"__annotations__": {"seed": int, "data": str}, "seed": 3, "data": "", "other": 1}
@@ -106,3 +107,34 @@ def test_a_notebook_is_stale_when_what_it_read_or_wrote_changes(tmp_path):
     assert run.is_finished("02_build_model", parameters)
     run.path("model_untrained.keras").unlink()
     assert not run.is_finished("02_build_model", parameters)
+
+
+def test_a_notebook_is_stale_when_a_parameter_that_it_takes_from_another_one_changes(tmp_path):
+    run = runs.open_run("a", tmp_path)
+
+    def note(notebook, **parameters):
+        """Let a notebook run with these parameters, all files being there and always the same."""
+        namespace = {"seed": 3} | parameters
+        run.start(notebook, namespace | {"__annotations__": dict.fromkeys(namespace)})
+        run.finish(notebook)
+        return namespace
+
+    for names in (*runs.READS.values(), *runs.WRITES.values()):
+        for name in names:
+            run.path(name).write_text("the same")
+    build = {"backbone": "tiny", "image_size": 96, "rotation": 0.1, "dense_units": [64]}
+    build |= {"horizontal_flip": True, "translation": 0.1, "zoom": 0.1, "contrast": 0.2}
+    for changed, stale in {
+        "blur_threshold": {NOTEBOOKS[4]}, "rotation": {NOTEBOOKS[2]}, "drop_flagged": set(),
+        "backbone": {NOTEBOOKS[2], NOTEBOOKS[4]}, "dense_units": set(),
+    }.items():  # fmt: skip
+        explore = {"blur_threshold": 4.0, "drop_flagged": False}
+        note(NOTEBOOKS[0], **explore)
+        note(NOTEBOOKS[1], **build)
+        later = {name: note(name, own=1) for name in NOTEBOOKS[2:]}
+        key = run.key(NOTEBOOKS[2])
+        assert all(run.is_finished(name, given) for name, given in later.items())
+        owner, given = (NOTEBOOKS[0], explore) if changed in explore else (NOTEBOOKS[1], build)
+        note(owner, **given | {changed: "changed"})
+        assert {name for name, own in later.items() if not run.is_finished(name, own)} == stale
+        assert (run.key(NOTEBOOKS[2]) != key) == (NOTEBOOKS[2] in stale)
