@@ -916,11 +916,32 @@ def _split_hint(
     labels: pd.Series, keys: pd.Series, validation_size: float, test_size: float, wanted: list[str]
 ) -> str:
     """Return advice that works: the first split_seed that leaves no class without an image."""
+    keys_of = sorted(keys.groupby(labels).unique().items(), key=lambda item: len(item[1]))
+    label, smallest = keys_of[0]
+    if len(smallest) < len(wanted):
+        count = int((labels == label).sum())
+        if len(smallest) == 1:
+            return (
+                f"No split_seed mends it: the {count} photos of class {label!r} all belong "
+                "together, as copies or by their group. Add other photos of the class."
+            )
+        return (
+            f"No split_seed mends it: the {count} photos of class {label!r} make {len(smallest)} "
+            f"that do not belong together, and there are {len(wanted)} splits. Add photos of the "
+            "class, or set test_size to 0."
+        )
+    hashed = 0
     for seed in range(1000):
-        splits = _split_by_hash(keys, validation_size, test_size, seed)
-        if not _empty_splits(labels, splits, wanted):
+        for _, own in keys_of:  # the smallest classes fail first, and then the seed is out
+            splits = _split_by_hash(own, validation_size, test_size, seed)
+            hashed += len(own)
+            if not set(wanted) <= set(splits):
+                break
+        else:
             return f"Set split_seed to {seed}, which gives every class an image in every split."
+        if hashed > 300_000:  # half a second
+            break
     return (
-        "No split_seed from 0 to 999 mends it: add photos of the class, raise the share with "
+        f"No split_seed from 0 to {seed} mends it: add photos of the class, raise the share with "
         "validation_size and test_size, or set test_size to 0."
     )

@@ -226,6 +226,34 @@ def test_a_class_without_an_image_in_a_split_names_a_split_seed_that_works():
 
 
 @pytest.mark.parametrize(
+    ("frame", "validation_size", "message"),
+    [
+        (checked(["a"] * 2 + ["b"] * 5000), 0.15, "2 photos of class 'a'.*test_size to 0"),
+        (
+            checked(["a"] * 9 + ["b"] * 5000, copies=["0.jpg"] * 9 + [""] * 5000),
+            0.15,
+            "all belong together.*Add other photos",
+        ),
+        (checked(["a"] * 4 + ["b"] * 5000), 1e-5, "No split_seed from 0 to 999"),
+        (checked(["a"] * 5000 + ["b"] * 5000), 1e-9, "No split_seed from 0 to"),
+    ],
+)
+def test_what_no_split_seed_can_mend_is_said_without_much_trying(
+    frame, validation_size, message, monkeypatch
+):
+    split_by_hash, hashed = images._split_by_hash, []
+
+    def count(keys, *arguments):
+        hashed.append(len(keys))
+        return split_by_hash(keys, *arguments)
+
+    monkeypatch.setattr(images, "_split_by_hash", count)
+    with pytest.raises(ValueError, match=message):
+        images.assign_splits(frame, validation_size)
+    assert sum(hashed) <= 400_000
+
+
+@pytest.mark.parametrize(
     ("labels", "message"),
     [
         (["a"] * 9, "at least two classes"),
