@@ -148,7 +148,7 @@ def prediction_frame(
 
 def read_predictions(run: Run) -> pd.DataFrame:
     """Return `predictions.csv` of a run."""
-    names = {"label": str, "predicted": str}
+    names = dict.fromkeys(("path", "split", "label", "predicted"), str)
     return pd.read_csv(run.path("predictions.csv"), keep_default_na=False, dtype=names)
 
 

@@ -1,6 +1,6 @@
 """Tests of dermaface.evaluation."""
 
-from dermaface import evaluation, runtime
+from dermaface import evaluation, runs, runtime
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,6 +31,15 @@ def test_prediction_frame(predictions):
     ]
     assert predictions["predicted"].tolist() == list("abacb")
     np.testing.assert_array_equal(evaluation.probabilities_of(predictions, NAMES), PROBABILITIES)
+
+
+def test_predictions_of_classes_named_by_numbers_survive_their_file(predictions, tmp_path):
+    run = runs.open_run("r", tmp_path)
+    names = ["1", "01", "NA"]
+    photos = predictions[["path", "split"]].assign(label=["1", "01", "01", "NA", "NA"])
+    frame = evaluation.prediction_frame(photos, PROBABILITIES, names)
+    runs.write_csv(run.path("predictions.csv"), frame)
+    pd.testing.assert_frame_equal(evaluation.read_predictions(run), frame)
 
 
 def test_score(predictions):
