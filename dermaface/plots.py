@@ -1,6 +1,7 @@
 """Every figure of the notebooks; each function draws one and returns nothing."""
 
 from collections.abc import Sequence
+import warnings
 
 import dermaface.quiet  # noqa: F401  (holds back Matplotlib's notes, so it comes first)
 import matplotlib.pyplot as plt
@@ -15,7 +16,11 @@ MAX_THUMBNAILS = 12
 
 
 def use_notebook_style() -> None:
-    """Set one style: figures as small JPEGs with a light grid, tables whose texts are not cut."""
+    """Set one style: figures as small JPEGs with a light grid, tables whose texts are not cut.
+
+    Pillow's warnings of odd photos are left out, for they do not say which photo they mean.
+    """
+    warnings.filterwarnings("ignore", module="PIL")
     sns.set_theme(context="notebook", style="whitegrid", font_scale=0.8)
     plt.rcParams.update({"figure.dpi": 96, "figure.constrained_layout.use": True})
     pd.set_option("display.max_colwidth", None)

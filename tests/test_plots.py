@@ -1,5 +1,7 @@
 """Tests of dermaface.plots: every figure draws, small, and returns nothing."""
 
+import warnings
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -58,6 +60,12 @@ def shown(monkeypatch):
     monkeypatch.setattr(plt, "show", show)
     plots.use_notebook_style()
     return shown
+
+
+def test_notebooks_show_no_warning_that_does_not_name_its_photo(recwarn):
+    plots.use_notebook_style()
+    warnings.warn_explicit("odd", UserWarning, "file", 1, module="PIL.TiffImagePlugin")
+    assert not recwarn
 
 
 @pytest.mark.parametrize("name", FIGURES)
