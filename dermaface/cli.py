@@ -4,8 +4,10 @@ import argparse
 import csv
 import io
 import json
+import os
 from pathlib import Path
 import sys
+import warnings
 
 MISSING_NOTEBOOKS = (
     "dermaface run needs the notebooks' packages, which are not installed ({name} is missing). "
@@ -141,18 +143,20 @@ def predict_command(options: argparse.Namespace) -> int:
     given = options.min_confidence
     if given is not None and not 0 <= given <= 1:
         raise ValueError(f"--min-confidence must lie between 0 and 1; got {given}.")
+    # Pillow's warnings of odd photos do not say which photo they mean.
+    warnings.filterwarnings("ignore", module="PIL")
     classifier = runtime.Classifier(options.model)
     paths = _image_paths(options.images)
     if classifier.notice:
         print(f"dermaface: {classifier.notice}", file=sys.stderr)
     limit = classifier.facts.get("min_confidence", 0.0) if given is None else given
-    width = max(len(str(path)) for path in paths)
+    names = ["standard input" if path == "-" else runtime.printable_path(path) for path in paths]
+    width = max(map(len, names))
     rows = csv.writer(sys.stdout, lineterminator="\n")
     if options.csv:
         rows.writerow(["image", "rank", "label", "probability", "sure", "blurred"])
     status, photos = 0, []
-    for path in paths:
-        name = "standard input" if path == "-" else str(path)
+    for path, name in zip(paths, names, strict=True):
         try:
             image = io.BytesIO(sys.stdin.buffer.read()) if path == "-" else path
             answer, blurred = _answer(classifier, image, options.top)
@@ -211,7 +215,7 @@ def _image_paths(arguments: list[str]) -> list[Path | str]:
         raise ValueError("Standard input (-) can be read only once.")
     paths = []
     for argument in arguments:
-        if argument != "-" and Path(argument).is_dir():
+        if argument != "-" and os.path.isdir(argument):
             found = runtime.find_image_files(argument)
             if not found:
                 raise ValueError(f"There are no images in the folder {argument}.")

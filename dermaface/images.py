@@ -4,10 +4,14 @@ import collections
 from collections.abc import Iterable, Mapping
 import concurrent.futures
 import csv
+import errno
 import hashlib
 import io
 import os
 from pathlib import Path
+import stat
+import unicodedata
+import warnings
 
 from dermaface import runs, runtime, sample
 from dermaface.progress import progress_bar
@@ -19,11 +23,18 @@ from PIL import Image
 import scipy.ndimage
 import scipy.sparse.csgraph
 
-# The columns of images.csv, a row an image.
+# The columns of images.csv, one row per image, and the type of each that is not text.
 COLUMNS = (
     "path label split group width height format orientation sha256 status reason "
     "mode flags blur_score brightness copies"
 ).split()
+NUMBERS = {
+    "width": "int64",
+    "height": "int64",
+    "orientation": "int64",
+    "blur_score": "float64",
+    "brightness": "float64",
+}
 SPLITS = ("train", "validation", "test")
 SPLIT_FOLDERS = {
     "train": "train",
@@ -68,15 +79,22 @@ def find_images(data: str | Path, image_root: str | Path = "") -> tuple[Path, pd
     Returns:
         The data root, and a frame with the columns `path` (relative to it), `label`, `split`,
         `group` ("" where not given), and `reason` (why a file must not be opened, or ""), sorted by
-        path. Its `attrs["notes"]` lists what of a CSV file was passed over.
+        path. A name that is not UTF-8 is shown by `runtime.printable_path`. Its `attrs["notes"]`
+        lists what of a CSV file was passed over, and which classes have names in two Unicode forms.
 
     Raises:
-        ValueError: there is nothing there, no files in it, or a CSV file with mistakes in it.
+        ValueError: there is nothing there, no files in it, a CSV file with mistakes in it, or class
+            names that cannot be told apart or do not fit on a line.
     """
-    data = Path(data).expanduser().resolve()
+    data = Path(os.path.realpath(Path(data).expanduser()))
+    shown = runtime.printable_path(data)
+    if shown != str(data):
+        raise ValueError(
+            f"The path {shown} is not UTF-8 text on one line. Rename the folder or file."
+        )
     notes = []
     if data.is_file():
-        root = (data.parent / Path(image_root).expanduser()).resolve()
+        root = Path(os.path.realpath(data.parent / Path(image_root).expanduser()))
         rows = _rows_of_csv(data, root, notes)
     elif data.is_dir():
         root, rows = data, _rows_of_folder(data)
@@ -89,8 +107,17 @@ def find_images(data: str | Path, image_root: str | Path = "") -> tuple[Path, pd
             f"No images are found under {data}. It must hold a folder a class with the images in "
             "it, or train/, validation/ and test/ with such folders in them."
         )
-    frame = pd.DataFrame(rows, columns=["path", "label", "split", "group"])
-    frame["reason"] = [_reason_to_refuse(root, path) for path in frame["path"]]
+    names = {label for _, label, _, _ in rows} - {""}
+    _check_class_names(names)
+    forms = collections.Counter(map(_composed, names))
+    notes += [
+        f"The class {name} is written in {count} Unicode forms that look alike; it is one class."
+        for name, count in sorted(forms.items())
+        if count > 1
+    ]
+    reasons = [_reason_to_refuse(root, path) for path, *_ in rows]
+    rows = [(runtime.printable_path(p), _composed(c), s, _composed(g)) for p, c, s, g in rows]
+    frame = pd.DataFrame(rows, columns=["path", "label", "split", "group"]).assign(reason=reasons)
     frame.loc[frame["label"] == "", "reason"] = "has no label"
     frame = frame.sort_values("path", ignore_index=True)
     frame.attrs["notes"] = notes
@@ -139,14 +166,52 @@ def _files_below(folder: Path) -> list[Path]:
     return found
 
 
+def _check_class_names(names: set[str]) -> None:
+    """Refuse class names that are not text on one line, and those that people cannot tell apart.
+
+    Raises:
+        ValueError: there is such a name.
+    """
+    alike = {}
+    for name in sorted(names):
+        if len(name.splitlines()) != 1 or runtime.printable_path(name) != name:
+            raise ValueError(
+                f"The class name {name!r} is not UTF-8 text on one line, as labels.txt and the "
+                "released file need it. Rename the class."
+            )
+        other = alike.setdefault(" ".join(_composed(name).casefold().split()), name)
+        if _composed(other) != _composed(name):
+            raise ValueError(
+                f"The classes {other!r} and {name!r} differ only in upper and lower case or in "
+                "spaces, so nobody can tell whether they are one class or two. Give both the same "
+                "name, or names that differ clearly."
+            )
+
+
+def _composed(name: str) -> str:
+    """Return a name in Unicode's composed form, in which each accent is a part of its letter."""
+    return unicodedata.normalize("NFC", name)
+
+
 def _reason_to_refuse(root: Path, path: str) -> str:
     """Return why a file must not be opened, or ""."""
+    if runtime.printable_path(path) != path:
+        return "has a name that is not UTF-8, or a line break in its name; rename it"
     file = root / path
-    if not file.is_symlink():
-        return ""
-    if not file.resolve().is_relative_to(root):
-        return "is a link that leaves the data folder"
-    return "is a link to a folder" if file.is_dir() else ""
+    try:
+        kind = file.stat().st_mode
+    except OSError as error:
+        kind = stat.S_IFREG  # whoever opens it will say why that fails
+        if error.errno == errno.ELOOP:
+            return "is a link that leads in a circle"
+    if file.is_symlink():
+        if not Path(os.path.realpath(file)).is_relative_to(root):
+            return "is a link that leaves the data folder"
+        if stat.S_ISDIR(kind):
+            return "is a link to a folder"
+    if stat.S_ISDIR(kind):
+        return "is a folder"
+    return "" if stat.S_ISREG(kind) else runtime.NOT_REGULAR.removeprefix("it ")
 
 
 def _rows_of_csv(file: Path, root: Path, notes: list[str]) -> list[tuple[str, str, str, str]]:
@@ -200,10 +265,10 @@ def _rows_of_csv(file: Path, root: Path, notes: list[str]) -> list[tuple[str, st
 
 def _with_ending(root: Path, path: str) -> str:
     """Return the path with the ending that its file has, if it lacks one."""
-    if Path(path).suffix.lower() in runtime.IMAGE_SUFFIXES or (root / path).is_file():
+    if Path(path).suffix.lower() in runtime.IMAGE_SUFFIXES or os.path.isfile(root / path):
         return path
     endings = (ending for ending in sorted(runtime.IMAGE_SUFFIXES, key=(".jpg").__ne__))
-    return next((path + e for e in endings if (root / f"{path}{e}").is_file()), path)
+    return next((path + e for e in endings if os.path.isfile(root / f"{path}{e}")), path)
 
 
 def count_files(root: Path, photos: pd.DataFrame) -> pd.Series:
@@ -222,7 +287,7 @@ def count_files(root: Path, photos: pd.DataFrame) -> pd.Series:
     for parent, folders, names in os.walk(root):
         links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
         on_disk += [Path(parent, name).relative_to(root) for name in names + links]
-    others = {path.as_posix(): path for path in on_disk}
+    others = {runtime.printable_path(path.as_posix()): path for path in on_disk}
     # A CSV file may name what is not there.
     names = [Path(os.path.normpath(path)).as_posix() for path in photos["path"]]
     listed = photos[[others.pop(name, None) is not None for name in names]]
@@ -248,13 +313,14 @@ def check_images(
         frame: as from `find_images`.
         blur_threshold: `runtime.blur_score` at 224 px below which a photo is flagged.
         cache: a folder in which to remember the findings; a file of the same size and time of
-            change is not opened again. None remembers nothing.
+            change is not opened again. None remembers nothing; a folder that cannot be written
+            is told in a warning.
 
     Returns:
         The frame with the columns of `images.csv` and `phash` and `mirrored_phash`: `width`,
-        `height` (upright, in pixels), `format`, `orientation` (EXIF, 1 is upright), `mode` (of its
-        pixels, in Pillow's terms), `sha256` of the file, `status` (`kept` or `excluded`) and
-        `reason`; `blur_score` and `brightness` (mean grey
+        `height` (upright, in pixels), `format`, `orientation` (1..8 by EXIF, by which it is turned
+        upright; 1 is upright), `mode` (of its pixels, in Pillow's terms), `sha256` of the file,
+        `status` (`kept` or `excluded`) and `reason`; `blur_score` and `brightness` (mean grey
         level, 0..255) at 224 px, and `flags`, some of `blur`, `dark`, `bright` and `shape`.
     """
     stamps = [_stamp(root / path) for path in frame["path"]]
@@ -313,12 +379,12 @@ def _stamp(path: Path) -> str:
 
 def _cache_file(cache: Path, root: Path) -> Path:
     """Return where the findings about a data root lie; another version of them has another name."""
-    return cache / f"checked-1-{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.csv"
+    return cache / f"checked-2-{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.csv"
 
 
 def _read_cache(cache: Path | None, root: Path) -> dict[tuple[str, str], dict]:
     """Return what is remembered of each (path, stamp)."""
-    if cache is None or not _cache_file(cache, root).is_file():
+    if cache is None:
         return {}
     types = {name: type(value) for name, value in EMPTY.items()} | {"path": str, "stamp": str}
     try:
@@ -326,7 +392,7 @@ def _read_cache(cache: Path | None, root: Path) -> dict[tuple[str, str], dict]:
         keys = zip(table.pop("path"), table.pop("stamp"), strict=True)
         return dict(zip(keys, table[list(EMPTY)].to_dict("records"), strict=True))
     except (ValueError, KeyError, OSError):
-        return {}  # damaged: everything is checked anew
+        return {}  # not there, not readable or damaged: everything is checked anew
 
 
 def _write_cache(cache: Path | None, root: Path, known: dict[tuple[str, str], dict]) -> None:
@@ -336,7 +402,14 @@ def _write_cache(cache: Path | None, root: Path, known: dict[tuple[str, str], di
     table = pd.DataFrame(
         [{"path": p, "stamp": s} | facts for (p, s), facts in known.items() if s != "missing"]
     )
-    runs.write_csv(_cache_file(cache, root), table)
+    try:
+        runs.write_csv(_cache_file(cache, root), table)
+    except OSError as error:
+        warnings.warn(
+            f"The findings cannot be remembered in {cache} ({error.strerror}), so every file will "
+            "be opened again next time. Make that folder writable.",
+            stacklevel=3,
+        )
 
 
 def _check_image(path: Path) -> dict:
@@ -349,18 +422,16 @@ def _check_image(path: Path) -> dict:
             return facts | {"reason": "is empty (0 bytes)"}
         if content[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc"):
             return facts | {"reason": "is a HEIC file; convert it to JPEG"}
-        pixels = runtime.decode_image(io.BytesIO(content), at_least=2 * WORKING_SIZE)
-        with Image.open(io.BytesIO(content)) as image:
-            facts["format"], facts["mode"] = image.format, image.mode
-            facts["orientation"] = image.getexif().get(0x0112, 1)
-            lying = facts["orientation"] in (5, 6, 7, 8)
-            facts["width"], facts["height"] = image.size[::-1] if lying else image.size
-        if min(image.size) < SMALLEST_SIDE:
-            return facts | {"reason": f"is only {facts['width']} x {facts['height']} pixels"}
+        pixels, described = runtime.describe_image(io.BytesIO(content), 2 * WORKING_SIZE)
     except FileNotFoundError:
         return facts | {"reason": "there is no such file"}
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        return facts | {"reason": f"cannot be opened: {error.strerror}"}
+    except ValueError as error:
         return facts | {"reason": str(error).removeprefix("The file ")}
+    facts |= described
+    if min(facts["width"], facts["height"]) < SMALLEST_SIDE:
+        return facts | {"reason": f"is only {facts['width']} x {facts['height']} pixels"}
     small = runtime.resize(pixels, WORKING_SIZE)
     facts["blur_score"] = round(runtime.blur_score(small), 2)
     facts["brightness"] = round(float(small.mean()), 2)
@@ -887,14 +958,32 @@ def read_earlier(run: Run, splitting: Mapping[str, object]) -> pd.DataFrame | No
     return read_images(run, *SPLITS)
 
 
+def read_table(path: Path) -> pd.DataFrame:
+    """Return all rows of an `images.csv`, each column in the type that it has.
+
+    Raises:
+        ValueError: it holds something else, such as a text where a number belongs.
+    """
+    types = {name: NUMBERS.get(name, "str") for name in COLUMNS}
+    try:
+        return pd.read_csv(path, na_filter=False, dtype=types)
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is damaged or of an earlier version ({error}). Run notebook 01 again."
+        ) from error
+
+
 def read_images(run: Run, *splits: str) -> pd.DataFrame:
     """Return the kept rows of `images.csv` in the splits named, in that order.
 
     Args:
         run: where notebook 01 wrote it.
         splits: such as "train"; a split that the run does not have adds nothing.
+
+    Raises:
+        ValueError: the file is damaged.
     """
-    frame = pd.read_csv(run.path("images.csv"), keep_default_na=False, dtype={"label": str})
+    frame = read_table(run.path("images.csv"))
     kept = frame[frame["status"] == "kept"]
     return pd.concat([kept[kept["split"] == split] for split in splits], ignore_index=True)
 

@@ -1,20 +1,26 @@
-"""Classify photos with a `.tflite` file: LiteRT, NumPy and Pillow, no TensorFlow.
+"""Classify photos with a `.tflite` file: LiteRT, NumPy, Pillow and simplejpeg, no TensorFlow.
 
 The pixel rule lives here, because the app on the phone has to follow it too.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 from pathlib import Path
-import struct
+import stat
 from typing import BinaryIO
 import warnings
 
 from dermaface import tflite_file
 from dermaface.quiet import quiet
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+import simplejpeg
+
+# Large photos are fine; Pillow still refuses what has twice as many pixels. Filters belong to the
+# whole process: one that is set and taken back around each photo comes apart among threads.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def load_image(path: str | Path, image_size: int) -> np.ndarray:
@@ -49,21 +55,35 @@ def decode_image(path: str | Path | BinaryIO, at_least: int | None = None) -> np
         uint8 array of shape (height, width, 3), 0..255.
 
     Raises:
-        ValueError: there is no such file, it is not an image that can be read to its end, it has
-            several frames, or so many pixels that it may be a decompression bomb.
+        ValueError: there is no such file, it is not a regular file, it is not an image that can be
+            read to its end, a JPEG lacks data inside, it has several frames, or so many pixels
+            that it may be a decompression bomb.
     """
-    name = repr(str(path)) if isinstance(path, (str, Path)) else "The file"
+    return describe_image(path, at_least)[0]
+
+
+def describe_image(
+    path: str | Path | BinaryIO, at_least: int | None = None
+) -> tuple[np.ndarray, dict[str, str | int]]:
+    """Decode an image file and say what is in it.
+
+    Args:
+        path: as for `decode_image`.
+        at_least: as for `decode_image`.
+
+    Returns:
+        What `decode_image` returns, and the file's `format` and `mode` (of its pixels) in Pillow's
+        terms, `orientation` (1..8, by which the pixels were turned upright; 1 where the file states
+        none or something else), `width` and `height` (upright, in pixels, at full size).
+
+    Raises:
+        ValueError: as `decode_image`.
+    """
+    is_path = isinstance(path, (str, Path))
+    name = repr(printable_path(path)) if is_path else "The file"
     try:
-        # Large photos are fine; Pillow still refuses what has twice as many pixels.
-        with warnings.catch_warnings(), Image.open(path) as image:
-            warnings.simplefilter("ignore")
-            frames = getattr(image, "n_frames", 1)
-            # Phones store a photo's depth or brightness map as a second frame of an MPO file.
-            if frames > 1 and image.format != "MPO":
-                raise ValueError(f"it has {frames} frames")
-            if at_least:
-                image.draft("RGB", reduced_size(*image.size, at_least))
-            return _to_rgb(ImageOps.exif_transpose(image))
+        with _open_regular(path) if is_path else contextlib.nullcontext(path) as file:
+            return _describe_open_image(file, at_least)
     except FileNotFoundError as error:
         raise ValueError(f"There is no file {name}.") from error
     except IsADirectoryError as error:
@@ -72,9 +92,72 @@ def decode_image(path: str | Path | BinaryIO, at_least: int | None = None) -> np
         raise ValueError(f"{name} is not an image that Pillow can read.") from error
     except Image.DecompressionBombError as error:
         raise ValueError(f"{name} has too many pixels to be safe to decode.") from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        # Pillow reports a damaged file in all of these ways, depending on the format.
-        raise ValueError(f"{name} cannot be read as an image: {error}.") from error
+    except Exception as error:  # decoders report damage in any way, depending on the format
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise ValueError(f"{name} cannot be read as an image: {reason}.") from error
+
+
+def _open_regular(path: str | Path) -> BinaryIO:
+    """Open a file, but never one that may keep the reader waiting for ever.
+
+    Raises:
+        ValueError: it is a pipe, a socket or a device.
+        OSError: it is not there, it is a folder, or it cannot be opened.
+    """
+    kind = os.stat(path).st_mode
+    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+        raise ValueError(NOT_REGULAR)
+    return open(path, "rb")
+
+
+def _describe_open_image(file: BinaryIO, at_least: int | None) -> tuple[np.ndarray, dict]:
+    """Do the work of `describe_image`, with whatever errors a decoder raises."""
+    with Image.open(file) as image:
+        frames = getattr(image, "n_frames", 1)
+        # Phones store a photo's depth or brightness map as a second frame of an MPO file.
+        if frames > 1 and image.format != "MPO":
+            raise ValueError(f"it has {frames} frames")
+        width, height = image.size
+        facts = {"format": image.format, "mode": image.mode}
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        # Text, NaN and the like turn nothing in `exif_transpose`; 6.0 turns like 6.
+        facts["orientation"] = int(orientation) if orientation in range(1, 9) else 1
+        # Pillow gives the size of a lying TIFF file upright at once.
+        if facts["orientation"] >= 5 and image.format != "TIFF":
+            width, height = height, width
+        facts |= {"width": width, "height": height}
+        if at_least:
+            image.draft("RGB", reduced_size(*image.size, at_least))
+        pixels = _to_rgb(ImageOps.exif_transpose(image))
+    if facts["format"] in ("JPEG", "MPO"):
+        file.seek(0)
+        _refuse_gaps(file.read())
+    return pixels, facts
+
+
+def _refuse_gaps(content: bytes) -> None:
+    """Refuse a JPEG file that lacks data inside, which Pillow fills with grey without a word.
+
+    Raises:
+        ValueError: the decoder met the end of a piece of the picture, or nonsense, too early.
+    """
+    try:
+        simplejpeg.decode_jpeg(content, strict=True, min_height=1, min_width=1)
+    except ValueError as error:
+        # It also complains about harmless bytes between pieces, and about kinds that it cannot
+        # read, such as CMYK.
+        if any(words in str(error) for words in GAPS):
+            raise ValueError(f"data are missing inside or damaged ({error})") from error
+
+
+GAPS = ("premature end of data segment", "bad Huffman code", "instead of RST")
+NOT_REGULAR = "it is a pipe, a socket or a device, not a regular file"
+
+
+def printable_path(path: str | Path) -> str:
+    """Return a path as text on one line; bytes that are not UTF-8 show as hex."""
+    text = str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return text.replace("\r", "\\r").replace("\n", "\\n")
 
 
 def _to_rgb(image: Image.Image) -> np.ndarray:
@@ -396,8 +479,10 @@ def open_interpreter(
         raise ValueError(f"{name} not a TFLite model.")
     try:
         # The first interpreter of a process writes a note about its delegate to the terminal.
-        with quiet(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # keeping all tensors takes memory, as it should
+        with quiet(), contextlib.ExitStack() as stack:
+            if keep_all_tensors:
+                stack.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore")  # it takes memory, as it should
             interpreter = Interpreter(
                 model_content=content,
                 num_threads=num_threads,

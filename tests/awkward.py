@@ -6,6 +6,7 @@ from the reason.
 """
 
 import io
+import os
 from pathlib import Path
 import struct
 import zlib
@@ -56,6 +57,25 @@ def turned(orientation: int, kind: str = "JPEG"):
     return write
 
 
+def oriented(type_number: int, value: bytes, lying: bool = False):
+    """Return a writer of a JPEG whose EXIF orientation is of any type, with the picture as it is.
+
+    Args:
+        type_number: the type of the entry in TIFF's terms, such as 3 for SHORT and 2 for ASCII.
+        value: its bytes.
+        lying: whether the picture lies as orientation 6 says.
+    """
+    place = value.ljust(4, b"\0") if len(value) <= 4 else struct.pack("<I", 26) + bytes(4) + value
+    count = len(value) if type_number in (2, 7) else 1
+    exif = b"Exif\0\0II*\0" + struct.pack("<IHHHI", 8, 1, 0x0112, type_number, count) + place
+
+    def write(path):
+        shown = image().transpose(Image.Transpose.ROTATE_90) if lying else image()
+        shown.save(path, format="JPEG", quality=98, exif=exif.ljust(26 + 6, b"\0"))
+
+    return write
+
+
 def transparent(path):
     """Write a picture whose right half is hidden pixels that must not show."""
     pixels = np.dstack([picture(), np.full((HEIGHT, WIDTH), 255, np.uint8)])
@@ -95,6 +115,37 @@ def cut(kind: str, share: float):
         path.write_bytes(content[: int(len(content) * share)])
 
     return write
+
+
+def gap(**options):
+    """Return a writer of a JPEG without a tenth of its data, from the middle, and a proper end."""
+
+    def write(path):
+        buffer = io.BytesIO()
+        noise = np.random.default_rng(0).integers(0, 256, (80, 80, 3)).astype(np.uint8)
+        Image.fromarray(noise).save(buffer, format="JPEG", **options)
+        content = buffer.getvalue()
+        middle, length = len(content) // 2, len(content) // 10
+        path.write_bytes(content[:middle] + content[middle + length :])
+
+    return write
+
+
+def blank_avif(path):
+    """Write an AVIF with a good header and zeros for a picture."""
+    buffer = io.BytesIO()
+    image().save(buffer, format="AVIF")
+    content = buffer.getvalue()
+    start = content.index(b"mdat") + 4
+    path.write_bytes(content[:start] + bytes(len(content) - start))
+
+
+def textual_tiff(path):
+    """Write a TIFF that says in text where its picture starts."""
+    buffer = io.BytesIO()
+    image().save(buffer, format="TIFF")
+    strip_offsets, number, text = (struct.pack("<H", n) for n in (273, 4, 2))
+    path.write_bytes(buffer.getvalue().replace(strip_offsets + number, strip_offsets + text))
 
 
 def bomb(path):
@@ -149,6 +200,17 @@ KEPT = {
     **{f"turned_{n}.jpg": (turned(n), 6, None) for n in range(2, 9)},
     "turned_6.png": (turned(6, "PNG"), 0, None),
     "turned_6.webp": (turned(6, "WEBP"), 40, None),
+    "turned_6.tif": (turned(6, "TIFF"), 0, None),
+    "turned_6.avif": (turned(6, "AVIF"), 40, None),
+    "orientation_in_text.jpg": (oriented(2, b"6\0"), 6, None),
+    "orientation_in_words.jpg": (oriented(2, b"right, top\0"), 6, None),
+    "orientation_as_a_byte.jpg": (oriented(1, b"\6"), 6, None),
+    "orientation_undefined.jpg": (oriented(7, b"\6"), 6, None),
+    "orientation_nan.jpg": (oriented(11, struct.pack("<f", float("nan"))), 6, None),
+    "orientation_zero_by_zero.jpg": (oriented(5, bytes(8)), 6, None),
+    "orientation_9.jpg": (oriented(3, struct.pack("<H", 9)), 6, None),
+    "orientation_below_0.jpg": (oriented(9, struct.pack("<i", -6)), 6, None),
+    "orientation_6.0.jpg": (oriented(11, struct.pack("<f", 6), lying=True), 6, None),
     "plain.png": (save("PNG"), 0, None),
     "palette.png": (save("PNG", "P"), 50, None),
     "grey.png": (save("PNG", "L"), 0, GREY),
@@ -185,6 +247,14 @@ EXCLUDED = {
     "notes.txt": (lambda path: path.write_text("ask Anna"), "not an image"),
     "zeros.png": (lambda path: path.write_bytes(bytes(5000)), "not an image"),
     "cut.jpg": (cut("JPEG", 0.6), "truncated"),
+    "gap.jpg": (gap(), "missing inside"),
+    "gap_in_colour.jpg": (gap(subsampling=0, quality=95), "missing inside"),
+    "gap_progressive.jpg": (gap(progressive=True), "missing inside"),
+    "gap_between_restarts.jpg": (gap(restart_marker_rows=1), "missing inside"),
+    "blank.avif": (blank_avif, "cannot be read"),
+    "textual.tif": (textual_tiff, "cannot be read"),
+    "pipe.jpg": (os.mkfifo, "a pipe, a socket or a device"),
+    "circle.jpg": (lambda path: path.symlink_to(path), "leads in a circle"),
     "cut_in_the_header.jpg": (cut("JPEG", 0.01), "cannot|not an image"),
     "cut.png": (cut("PNG", 0.6), "cannot be read|truncated"),
     "cut.webp": (cut("WEBP", 0.5), "cannot be read|not an image"),
@@ -206,6 +276,7 @@ EXCLUDED = {
     "link_out.png": (link_out, "leaves the data folder"),
     "link_to_folder": (link_to_folder, "leaves the data folder"),
     "broken_link.jpg": (lambda path: path.symlink_to(path.parent / "gone.jpg"), "no such file"),
+    "two\rlines.jpg": (save("JPEG"), "line break in its name"),
 }
 
 SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini", "._plain.jpg")

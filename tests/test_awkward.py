@@ -3,7 +3,7 @@
 import re
 
 import awkward
-from dermaface import images, runtime
+from dermaface import images, runs, runtime
 import numpy as np
 import pytest
 
@@ -39,7 +39,7 @@ def test_kept_as_a_viewer_shows_it(folder, checked, name):
 
 @pytest.mark.parametrize("name", awkward.EXCLUDED)
 def test_excluded_with_the_reason(checked, name):
-    row = checked.loc[f"cats/{name}"]
+    row = checked.loc[f"cats/{runtime.printable_path(name)}"]
     assert row["status"] == "excluded"
     assert re.search(awkward.EXCLUDED[name][1], row["reason"]), row["reason"]
     assert "/" not in row["reason"] and "<_io" not in row["reason"]
@@ -55,11 +55,27 @@ def test_every_file_is_accounted_for(folder, checked):
     assert counts["on disk"] == on_disk == counts.drop("on disk").sum()
 
 
+def test_a_photo_of_which_a_tenth_is_missing_is_refused_and_a_whole_one_never(clothing, tmp_path):
+    for number, file in enumerate(sorted(clothing.rglob("*.jpg"))[::60]):
+        assert runtime.decode_image(file, at_least=96).any()
+        content = file.read_bytes()
+        middle, length = len(content) // 2, len(content) // 10
+        damaged = tmp_path / f"{number}.jpg"
+        damaged.write_bytes(content[:middle] + content[middle + length :])
+        with pytest.raises(ValueError, match=f"{number}.jpg' cannot be read"):
+            runtime.decode_image(damaged, at_least=96)
+
+
 @pytest.mark.parametrize("image_size", [24, 64])
-def test_the_pixel_rule_is_the_same_in_tf_data_and_in_the_classifier(folder, checked, image_size):
+def test_the_pixel_rule_is_the_same_in_tf_data_and_in_the_classifier(
+    folder, checked, image_size, tmp_path
+):
     from dermaface import datasets
 
-    kept = checked.query("status == 'kept'").reset_index()
+    run = runs.open_run("r", tmp_path)
+    images.write_images(run, checked.reset_index().assign(split="train"), folder)
+    kept = images.read_images(run, "train")
+    assert set(kept["orientation"]) == set(range(1, 9))
     dataset = datasets.make_dataset(kept, folder, ["cats", "dogs"], image_size)
     pixels = np.concatenate([batch for batch, _ in dataset.as_numpy_iterator()])
     assert len(pixels) == 2 * len(awkward.KEPT)

@@ -3,10 +3,13 @@
 import csv
 import io
 import json
+import os
 import shutil
+import struct
 import subprocess
 import sys
 
+import awkward
 from conftest import CLASS_NAMES
 from dermaface import cli, sample
 from PIL import Image
@@ -54,6 +57,37 @@ def test_predict_goes_on_past_a_bad_photo_with_status_1(labelled_file, photos, c
     assert "bad.jpg" in err and "not an image" in err
 
 
+@pytest.mark.parametrize("name", ["blank.avif", "textual.tif", "gap.jpg", "pipe.jpg", "circle.jpg"])
+def test_predict_names_what_no_decoder_can_read_and_answers_for_the_rest(
+    labelled_file, photos, name
+):
+    awkward.EXCLUDED[name][0](photos / name)
+    done = ask(labelled_file, photos / name, photos / "photo 0.jpg")
+    assert done.returncode == 1
+    assert name.encode() in done.stderr and b"Traceback" not in done.stderr
+    assert b"photo 0.jpg: " in done.stdout and done.stdout.count(b"\n") == 1
+
+
+def test_predict_holds_back_what_pillow_says_of_odd_photos(labelled_file, photos):
+    exif = b"Exif\0\0II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 2, 1, 1, 0)
+    with Image.open(photos / "photo 0.jpg") as image:
+        image.save(photos / "odd.jpg", exif=exif)
+    done = ask(labelled_file, photos / "odd.jpg")
+    assert done.returncode == 0
+    assert all(line.startswith("dermaface: ") for line in done.stderr.decode().splitlines())
+
+
+def test_predict_shows_a_name_that_is_not_utf_8(labelled_file, photos):
+    try:
+        (photos / "photo 0.jpg").rename(photos / os.fsdecode(b"caf\xe9.jpg"))
+    except OSError:
+        pytest.skip("names that are not UTF-8: this file system has none")
+    for form in ("--json", "--csv"):
+        done = ask(labelled_file, photos, form)
+        assert done.returncode == 0, done.stderr
+        assert b"caf\\xe9.jpg" in done.stdout.replace(b"\\\\", b"\\") and b"photo 1" in done.stdout
+
+
 def test_predict_says_when_it_is_not_sure(labelled_file, photos, capsys):
     def lines(limit):
         arguments = ["predict", str(labelled_file), str(photos), "--min-confidence", limit]
@@ -78,7 +112,7 @@ def test_predict_warns_of_blur_by_the_files_own_threshold(labelled_file, photos,
 
 def ask(*arguments, given=b""):
     command = [sys.executable, "-m", "dermaface", "predict", *map(str, arguments)]
-    return subprocess.run(command, input=given, capture_output=True)
+    return subprocess.run(command, input=given, capture_output=True, timeout=60)
 
 
 def test_predict_reads_standard_input(labelled_file, photos):

@@ -1,6 +1,8 @@
 """Tests of dermaface.images: finding, checking and splitting."""
 
 import json
+import os
+import re
 
 from dermaface import images, plots, runs
 import numpy as np
@@ -33,6 +35,61 @@ def checked(labels, **columns):
     frame["sha256"] = [f"content {number}" for number in range(len(frame))]
     frame["path"] = [f"{number}.jpg" for number in range(len(frame))]
     return frame.assign(**columns)
+
+
+CAFE = {"NFC": "caf\N{LATIN SMALL LETTER E WITH ACUTE}", "NFD": "cafe\N{COMBINING ACUTE ACCENT}"}
+
+
+def test_one_name_in_two_unicode_forms_is_one_class_with_a_note(tmp_path):
+    rows = [("1.png", CAFE["NFC"], "train", CAFE["NFD"]), ("2.png", CAFE["NFD"], "test", "")]
+    table = pd.DataFrame(rows, columns=["path", "label", "split", "group"])
+    table.to_csv(tmp_path / "photos.csv", index=False)
+    for prefix, name in zip(("train", "test"), CAFE.values(), strict=True):
+        make_photos(tmp_path, {name: 1, "bar": 1}, prefix)
+    if len(list(tmp_path.glob("t*/caf*"))) != 2 or not (tmp_path / "test" / CAFE["NFD"]).is_dir():
+        pytest.skip("two Unicode forms of a name: this file system has but one")
+    root, frame = images.find_images(tmp_path)
+    assert set(frame["label"]) == {CAFE["NFC"], "bar"}
+    assert all((root / path).is_file() for path in frame["path"])
+    assert len(frame.attrs["notes"]) == 1 and CAFE["NFC"] in frame.attrs["notes"][0]
+    _, frame = images.find_images(tmp_path / "photos.csv")
+    assert set(frame["label"]) == {CAFE["NFC"]} and frame["group"][0] == CAFE["NFC"]
+    assert len(frame.attrs["notes"]) == 1
+
+
+@pytest.mark.parametrize("other", ["HAT", "Hat", " hat"])
+def test_classes_that_differ_only_in_case_or_spaces_are_refused(tmp_path, other):
+    make_photos(tmp_path, {"hat": 1, "shoe": 1}, "train")
+    make_photos(tmp_path, {other: 1, "shoe": 1}, "validation")
+    with pytest.raises(ValueError, match=f"'{other}' and 'hat'.*upper and lower case"):
+        images.find_images(tmp_path)
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\v", "\n", "\x85"])
+def test_a_class_name_of_two_lines_is_refused(tmp_path, separator):
+    make_photos(tmp_path, {f"a{separator}b": 1, "c": 1})
+    with pytest.raises(ValueError, match=re.escape(repr(f"a{separator}b")) + ".*one line"):
+        images.find_images(tmp_path)
+
+
+def test_names_that_are_not_utf_8_are_excluded_and_accounted_for(tmp_path):
+    data = tmp_path / "data"
+    make_photos(data, {"a": 9, "b": 9})
+    try:
+        next((data / "a").iterdir()).rename(data / "a" / os.fsdecode(b"caf\xe9.png"))
+    except OSError:
+        pytest.skip("names that are not UTF-8: this file system has none")
+    frame = load(data, test_size=0.0, validation_size=0.4)
+    row = frame.set_index("path").loc["a/caf\\xe9.png"]
+    assert row["status"] == "excluded" and "not UTF-8" in row["reason"]
+    counts = images.count_files(data, frame)
+    assert (counts["kept"], counts["excluded"], counts["on disk"]) == (17, 1, 18)
+    run = runs.open_run("r", tmp_path)
+    images.write_images(run, frame, data)
+    assert len(images.read_images(run, "train", "validation")) == 17
+    data.rename(tmp_path / os.fsdecode(b"d\xe9"))
+    with pytest.raises(ValueError, match=r"d\\xe9.*not UTF-8"):
+        images.find_images(tmp_path / os.fsdecode(b"d\xe9"))
 
 
 def test_class_folders(tmp_path):
@@ -509,6 +566,15 @@ def test_a_second_look_opens_only_what_has_changed(tmp_path, monkeypatch):
     assert len(opened) == 25
 
 
+def test_a_cache_that_cannot_be_written_is_told_and_stops_nothing(tmp_path):
+    make_photos(tmp_path / "data", {"a": 2, "b": 2})
+    (tmp_path / "file").write_text("")
+    root, frame = images.find_images(tmp_path / "data")
+    with pytest.warns(UserWarning, match="cannot be remembered in .*file"):
+        photos = images.check_images(root, frame, cache=tmp_path / "file" / "cache")
+    assert photos["status"].eq("kept").all()
+
+
 def test_csv(tmp_path):
     make_photos(tmp_path, {"a": 2, "b": 2})
     names = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.png"))
@@ -637,15 +703,23 @@ def test_the_notebook_stops_with_the_reasons_where_nothing_can_be_read(tmp_path,
 
 
 def test_images_csv_round_trip_and_another_folder_is_refused(tmp_path):
-    make_photos(tmp_path / "data", {"NA": 9, "001": 9})
+    make_photos(tmp_path / "data", {"NA": 9, "001": 9, "1": 9, "nan": 9})
     frame = load(tmp_path / "data", test_size=0.0, validation_size=0.3)
     run = runs.open_run("r", tmp_path)
     images.write_images(run, frame, tmp_path / "data")
-    assert run.class_names == ["001", "NA"]
+    assert run.class_names == ["001", "1", "NA", "nan"]
     train, validation = (images.read_images(run, name) for name in ("train", "validation"))
-    assert set(train["label"]) == {"001", "NA"}
-    assert len(train) + len(validation) == 18
+    assert set(train["label"]) == {"001", "1", "NA", "nan"}
+    assert len(train) + len(validation) == 36
     assert images.read_images(run, "test").empty
+    table = images.read_table(run.path("images.csv"))
+    pd.testing.assert_frame_equal(table, frame[images.COLUMNS])
+    run.path("images.csv").write_text(
+        run.path("images.csv").read_text().replace(",PNG,1,", ",PNG,x,")
+    )
+    with pytest.raises(ValueError, match="images.csv is damaged.*notebook 01"):
+        images.read_images(run, "train")
+    images.write_images(run, frame, tmp_path / "data")
     assert run.data_root == tmp_path / "data" and not run.is_sample
     images.check_same_data(run, tmp_path / "data")
     with pytest.raises(ValueError, match="holds a run of the photos in"):

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import threading
+import warnings
 
 from conftest import CLASS_NAMES
 from dermaface import runtime, sample, tflite_file
@@ -80,6 +82,45 @@ def test_what_is_not_an_image_is_named(tmp_path):
     for name in ("cut.jpg", "text.jpg", "empty.jpg", "missing.jpg", "."):
         with pytest.raises(ValueError, match=name.replace(".", r"\.")):
             runtime.load_image(tmp_path / name, 32)
+
+
+def test_decoding_in_threads_leaves_the_processes_warnings_as_they_were(tmp_path, monkeypatch):
+    Image.fromarray(random_image(20, 30)).save(tmp_path / "a.png")
+    inside, go_on = ([threading.Event(), threading.Event()] for _ in range(2))
+
+    def wait(image):
+        number = int(threading.current_thread().name)
+        inside[number].set()
+        assert go_on[number].wait(60)
+        return np.asarray(image)
+
+    monkeypatch.setattr(runtime, "_to_rgb", wait)
+    threads = [
+        threading.Thread(target=runtime.decode_image, args=(tmp_path / "a.png",), name=str(number))
+        for number in range(2)
+    ]
+    before = list(warnings.filters)
+    for thread, event in zip(threads, inside, strict=True):  # the second starts within the first
+        thread.start()
+        assert event.wait(60)
+    for thread, event in zip(threads, go_on, strict=True):  # and ends after it
+        event.set()
+        thread.join()
+    assert warnings.filters == before
+
+
+def test_large_photos_are_decoded_without_a_warning(tmp_path):
+    Image.fromarray(random_image(20, 30)).save(tmp_path / "a.png")
+    code = (
+        "import warnings\nfrom dermaface import tflite_file\nfrom PIL import Image\n"
+        "before = list(warnings.filters)\nfrom dermaface import runtime\n"
+        "Image.MAX_IMAGE_PIXELS = 500\n"
+        f"assert runtime.decode_image({str(tmp_path / 'a.png')!r}).shape == (20, 30, 3)\n"
+        "added = [f for f in warnings.filters if f not in before]\n"
+        "assert [f[2] for f in added] == [Image.DecompressionBombWarning], added"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_image_files_are_found_sorted_and_hidden_ones_passed_over(tmp_path):
