@@ -159,7 +159,12 @@ def with_copies(frame):
 def split_again(run, frame, how=HOW):
     """Split as notebook 01 does in a run, and write what came of it."""
     frame = images.assign_splits(frame, **how, earlier=images.read_earlier(run, how))
-    images.write_images(run, frame.reindex(columns=images.COLUMNS), run.folder / "photos", how)
+    images.write_images(
+        run,
+        frame.assign(**dict.fromkeys(images.NUMBERS, 1)).reindex(columns=images.COLUMNS),
+        run.folder / "photos",
+        how,
+    )
     return frame
 
 
