@@ -3,10 +3,10 @@
 from collections.abc import Callable
 import functools
 import itertools
-import os
 from pathlib import Path
 
 from dermaface import runtime
+from dermaface.processors import count_processors
 from dermaface.quiet import quiet
 from dermaface.quiet_tensorflow import tf
 import numpy as np
@@ -72,7 +72,7 @@ def make_dataset(
         pixels = tf.image.resize(pixels, (image_size, image_size))
         return pixels, tf.one_hot(index, len(class_names)), epoch
 
-    dataset = dataset.map(read, num_parallel_calls=os.cpu_count())
+    dataset = dataset.map(read, num_parallel_calls=count_processors())
     dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
 
     def finish(number, batch):
@@ -82,7 +82,7 @@ def make_dataset(
             pixels = augment(pixels, augmentation_seed(seed, epochs[0], number))
         return pixels, labels
 
-    dataset = dataset.enumerate().map(finish, num_parallel_calls=os.cpu_count())
+    dataset = dataset.enumerate().map(finish, num_parallel_calls=count_processors())
     batches = len(paths) // batch_size if drop_remainder else -(-len(paths) // batch_size)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))
     return disable_autotuning(dataset.prefetch(4))

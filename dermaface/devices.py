@@ -1,8 +1,8 @@
 """What the machine has: GPUs, half precision, several GPUs at once, and memory."""
 
-import os
 from pathlib import Path
 
+from dermaface.processors import count_processors
 from dermaface.quiet_tensorflow import keras, tf
 import numpy as np
 import psutil
@@ -12,7 +12,7 @@ def describe() -> str:
     """Return in words on what TensorFlow computes here."""
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
-        return f"no GPU, {os.cpu_count()} processor cores"
+        return f"no GPU, {count_processors()} processor cores"
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
     return f"{len(gpus)} GPU: " + ", ".join(d.get("device_name", "unknown") for d in details)
 

@@ -15,6 +15,7 @@ import tempfile
 import zlib
 
 from dermaface import datasets, models, runs, runtime, tflite
+from dermaface.processors import count_processors
 from dermaface.progress import progress_bar
 from dermaface.quiet_tensorflow import keras, tf
 import numpy as np
@@ -229,7 +230,9 @@ def make_front(
         tflite.export_saved_model(frozen, f"{folder}/saved_model")
         content = tflite.convert(f"{folder}/saved_model", "float32")
     # One interpreter a core, each with a photo of its own, keeps all cores busy to the end.
-    interpreters = [runtime.open_interpreter(content, num_threads=1) for _ in range(os.cpu_count())]
+    interpreters = [
+        runtime.open_interpreter(content, num_threads=1) for _ in range(count_processors())
+    ]
     pool = concurrent.futures.ThreadPoolExecutor(len(interpreters))
 
     def run_share(share: int, images: np.ndarray) -> list[np.ndarray]:
@@ -446,7 +449,7 @@ class Cache:
                 found = augment(found, datasets.augmentation_seed(seed, epoch, batch_number))
             return found, row[:, -num_classes:]
 
-        dataset = dataset.map(part, num_parallel_calls=os.cpu_count())
+        dataset = dataset.map(part, num_parallel_calls=count_processors())
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))
         return datasets.disable_autotuning(dataset.prefetch(4))
 

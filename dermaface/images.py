@@ -14,6 +14,7 @@ import unicodedata
 import warnings
 
 from dermaface import runs, runtime, sample
+from dermaface.processors import count_processors
 from dermaface.progress import progress_bar
 from dermaface.runs import Run
 import imagehash
@@ -332,7 +333,7 @@ def check_images(
         )
         if not reason and (path, stamp) not in known
     ]
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(count_processors()) as pool:
         paths = [root / frame["path"].iloc[number] for number in wanted]
         bar = progress_bar(len(paths), "checking", "files")
         for number, facts in zip(wanted, pool.map(_check_image, paths), strict=True):
@@ -529,7 +530,7 @@ def find_copies(root: Path, photos: pd.DataFrame) -> pd.DataFrame:
             if a < b:
                 candidates[a, b] = kind
     shown = sorted({number for pair in candidates for number in pair})
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(count_processors()) as pool:
         paths = [root / first["path"][number] for number in shown]
         details = dict(zip(shown, pool.map(_details, paths), strict=True))
     for (a, b), kind in sorted(candidates.items()):

@@ -20,6 +20,7 @@ import os
 from pathlib import Path
 import time
 
+from dermaface.processors import count_processors
 from dermaface.runs import atomic_path
 import numpy as np
 
@@ -454,7 +455,7 @@ def make_pool(count, seed=5, size=IMAGE_SIZE, processes=None):
     """
     shares = [min(500, count - start) for start in range(0, count, 500)]
     tasks = [((seed, number), share, size) for number, share in enumerate(shares)]
-    processes = processes or os.cpu_count() or 1
+    processes = processes or count_processors()
     if processes == 1 or len(tasks) == 1:
         parts = [_draw_share(task) for task in tasks]
     else:
