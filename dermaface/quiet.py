@@ -6,9 +6,15 @@ import logging
 import os
 import sys
 import tempfile
+import threading
 
 # Matplotlib, which Keras imports too, notes that it lists fonts or cannot write the home folder.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)
+
+
+_lock = threading.Lock()
+_blocks = 0  # entered and not left yet, in all threads
+_raised = False  # whether one of them has raised
 
 
 @contextlib.contextmanager
@@ -18,18 +24,29 @@ def quiet() -> Iterator[None]:
     TensorFlow, its converter and LiteRT write start-up notes there from C++, past Python's
     `sys.stderr` and, since TensorFlow 2.19, past `TF_CPP_MIN_LOG_LEVEL`. When the block raises,
     the text held back is written after all, because it may hold the reason.
+
+    The descriptor belongs to the process: where blocks overlap, in one thread or in several, the
+    text is held from the start of the first to the end of the last, and written if any raises.
     """
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
-        saved = os.dup(2)
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            os.dup2(saved, 2)
-            held.seek(0)
-            os.write(2, held.read())
-            raise
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
+    global _blocks, _raised, _held, _saved
+    with _lock:
+        if _blocks == 0:
+            sys.stderr.flush()
+            _held, _saved, _raised = tempfile.TemporaryFile(), os.dup(2), False
+            os.dup2(_held.fileno(), 2)
+        _blocks += 1
+    try:
+        yield
+    except BaseException:
+        _raised = True
+        raise
+    finally:
+        with _lock:
+            _blocks -= 1
+            if _blocks == 0:
+                os.dup2(_saved, 2)
+                os.close(_saved)
+                with _held:
+                    if _raised:
+                        _held.seek(0)
+                        os.write(2, _held.read())
