@@ -157,22 +157,28 @@ class Checkpoint(keras.callbacks.Callback):
         )
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Stop in the middle of an epoch whose loss is no number any more."""
-        if logs and not math.isfinite(logs["loss"]):
-            raise ValueError(
-                f"The loss of stage {self.stage!r} became NaN: the learning rate "
-                f"{self.learning_rate} is too high for this model. Set a lower one and run the "
-                "notebook again."
-            )
+        """Stop in the middle of an epoch whose loss is no number any more.
+
+        Raises:
+            ValueError: it is none.
+        """
+        if logs:
+            self._check("loss", logs["loss"])
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Note the epoch's figures and keep what has to be kept."""
+        """Note the epoch's figures and keep what has to be kept.
+
+        Raises:
+            ValueError: the validation loss is no number any more.
+        """
+        self._check("validation loss", logs["val_loss"])
         rate = float(self.model.optimizer.learning_rate)
         figures = {name: float(logs[name]) for name in HISTORY_COLUMNS if name in logs}
         self.rows.append(
             {"stage": self.stage, "epoch": epoch + 1, **figures, "learning_rate": rate}
         )
-        if self.val_losses[-1] == min(self.val_losses):
+        # Of equal losses the first counts, here as in `keep_if_better` and `best_epoch`.
+        if int(np.argmin(self.val_losses)) == len(self.rows) - 1:
             self.best = self.model.get_weights()
         if self._is_over():
             self.model.stop_training = True
@@ -182,6 +188,15 @@ class Checkpoint(keras.callbacks.Callback):
     def on_train_end(self, logs: dict | None = None) -> None:
         """Put the progress bar away."""
         self.bar.close()
+
+    def _check(self, name: str, loss: float) -> None:
+        """Stop the training if a loss is no number."""
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"The {name} of stage {self.stage!r} became NaN: the learning rate "
+                f"{self.learning_rate} is too high for this model. Set a lower one and run the "
+                "notebook again."
+            )
 
     def _variables(self) -> list:
         """Return all that the next step hangs on: weights, states of dropout, the optimizer's."""
@@ -208,13 +223,13 @@ class Checkpoint(keras.callbacks.Callback):
                 notes = json.loads(str(arrays["notes"]))
                 if notes["key"] != self.key:
                     return
-                self.rows = notes["rows"]
-                self.saved, self.best = (
+                saved, best = (
                     [arrays[name] for name in arrays.files if name.startswith(kind)]
                     for kind in ("variable_", "best_")
                 )
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
             return  # damaged: the stage starts anew
+        self.rows, self.saved, self.best = notes["rows"], saved, best
 
 
 def keep_if_better(

@@ -112,7 +112,9 @@ def test_a_killed_stage_goes_on_as_if_nothing_had_been(tmp_path, optimizer, sche
         np.testing.assert_array_equal(one, two)
 
 
-@pytest.mark.parametrize("change", ["another key", "damaged", "cut short"])
+@pytest.mark.parametrize(
+    "change", ["another key", "damaged", "damaged at the end", "cut short", "empty"]
+)
 def test_a_file_of_something_else_or_damaged_is_not_used(tmp_path, change):
     path = tmp_path / "head.npz"
     fit(make_model(), training.Checkpoint("head", 2, 0.1, path=path, key="a"))
@@ -120,8 +122,13 @@ def test_a_file_of_something_else_or_damaged_is_not_used(tmp_path, change):
     content = path.read_bytes()
     if change == "damaged":
         path.write_bytes(content[:400] + b"x" * 300 + content[700:])
+    if change == "damaged at the end":  # in the last of the arrays, whose checksum then fails
+        last = content.rindex(b"NUMPY") + 130
+        path.write_bytes(content[:last] + bytes([content[last] ^ 1]) + content[last + 1 :])
     if change == "cut short":
         path.write_bytes(content[:-500])
+    if change == "empty":
+        path.write_bytes(b"")
     key = "b" if change == "another key" else "a"
     assert training.Checkpoint("head", 2, 0.1, path=path, key=key).initial_epoch == 0
 
@@ -129,6 +136,34 @@ def test_a_file_of_something_else_or_damaged_is_not_used(tmp_path, change):
 def test_a_loss_that_became_nan_is_an_error():
     with pytest.raises(ValueError, match="became NaN.*learning rate 1e.30 .*lower one"):
         fit(make_model("sgd", 1e30), training.Checkpoint("head", 3, 1e30))
+
+
+@pytest.mark.parametrize("before", [[], [0.5]], ids=["first epoch", "second epoch"])
+def test_a_validation_loss_that_is_nan_is_an_error(tmp_path, before):
+    model, checkpoint = make_model(), training.Checkpoint("head", 3, 0.1, path=tmp_path / "a.npz")
+    checkpoint.rows = [{"val_loss": loss} for loss in before]
+    with pytest.raises(ValueError, match="The validation loss of stage 'head' became NaN.*lower"):
+        model.fit(
+            POINTS, LABELS, validation_data=(POINTS[:16], LABELS[:16] * np.nan), epochs=3,
+            callbacks=[checkpoint], verbose=0,
+        )  # fmt: skip
+    assert len(checkpoint.rows) == len(before) and not checkpoint.path.exists()
+
+
+def test_of_equal_validation_losses_the_first_is_kept_and_reported(capsys):
+    model, checkpoint = make_model(), training.Checkpoint("head", 4, 0.1)
+    checkpoint.set_model(model)
+    checkpoint.on_train_begin()
+    for epoch, loss in enumerate([0.7, 0.5, 0.5, 0.6]):
+        model.set_weights([np.full_like(weight, epoch) for weight in model.get_weights()])
+        checkpoint.on_epoch_end(
+            epoch, {"loss": 1.0, "accuracy": 0.5, "val_loss": loss, "val_accuracy": epoch / 10}
+        )
+    checkpoint.on_train_end()
+    history = training.keep_if_better(model, checkpoint)
+    assert "kept: epoch 2 of stage head (validation loss 0.500" in capsys.readouterr().out
+    assert training.best_epoch(history)["epoch"] == 2
+    assert all((weight == 1).all() for weight in model.get_weights())
 
 
 def test_schedules():
