@@ -210,7 +210,7 @@ def make_augmentation(
     translation: float = 0.1,
     zoom: float = 0.1,
     contrast: float = 0.2,
-) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+) -> functools.partial:
     """Return a function that changes a batch of images at random, each in its own way.
 
     Flip, rotation, translation and zoom are one warp, so an image is resampled once; what comes in
@@ -225,7 +225,8 @@ def make_augmentation(
 
     Returns:
         A function of float32 images (batch, size, size, 3), 0..255, and an integer seed of shape
-        (2,); it returns images of the same shape and range, the same for the same seed.
+        (2,); it returns images of the same shape and range, the same for the same seed. Its
+        `keywords` are the arguments here.
 
     Raises:
         ValueError: a strength is out of range.
@@ -238,32 +239,42 @@ def make_augmentation(
         if not 0 <= strengths[name] <= limit:
             raise ValueError(f"{name} must lie between 0 and {limit}; got {strengths[name]}.")
 
-    def augment(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        batch = tf.shape(images)[0]
-        centre = (tf.cast(tf.shape(images)[1], tf.float32) - 1) / 2
-        draws = tf.random.stateless_uniform((6, batch), seed, -1, 1)
-        mirror = tf.where(draws[0] < 0, -1.0, 1.0) if horizontal_flip else tf.ones(batch)
-        angle = draws[1] * rotation * 2 * np.pi
-        scale = 1 + draws[2] * zoom
-        # The transform maps output to input coordinates: around the centre, turn and scale, mirror.
-        cosine, sine = tf.cos(angle) * scale, tf.sin(angle) * scale
-        a, b, c, d = mirror * cosine, -mirror * sine, sine, cosine
-        shift_x = centre + draws[3] * translation * 2 * centre - (a + b) * centre
-        shift_y = centre + draws[4] * translation * 2 * centre - (c + d) * centre
-        zero = tf.zeros(batch)
-        warped = tf.raw_ops.ImageProjectiveTransformV3(
-            images=images,
-            transforms=tf.stack([a, b, shift_x, c, d, shift_y, zero, zero], axis=1),
-            output_shape=tf.shape(images)[1:3],
-            fill_value=0.0,
-            interpolation="BILINEAR",
-            fill_mode="REFLECT",
-        )
-        mean = tf.reduce_mean(warped, axis=(1, 2, 3), keepdims=True)
-        factor = (1 + draws[5] * contrast)[:, None, None, None]
-        return tf.clip_by_value((warped - mean) * factor + mean, 0.0, 255.0)
+    return functools.partial(_augment, horizontal_flip=horizontal_flip, **strengths)
 
-    return augment
+
+def _augment(
+    images: tf.Tensor,
+    seed: tf.Tensor,
+    horizontal_flip: bool,
+    rotation: float,
+    translation: float,
+    zoom: float,
+    contrast: float,
+) -> tf.Tensor:
+    """Change a batch of images; see `make_augmentation`."""
+    batch = tf.shape(images)[0]
+    centre = (tf.cast(tf.shape(images)[1], tf.float32) - 1) / 2
+    draws = tf.random.stateless_uniform((6, batch), seed, -1, 1)
+    mirror = tf.where(draws[0] < 0, -1.0, 1.0) if horizontal_flip else tf.ones(batch)
+    angle = draws[1] * rotation * 2 * np.pi
+    scale = 1 + draws[2] * zoom
+    # The transform maps output to input coordinates: around the centre, turn and scale, mirror.
+    cosine, sine = tf.cos(angle) * scale, tf.sin(angle) * scale
+    a, b, c, d = mirror * cosine, -mirror * sine, sine, cosine
+    shift_x = centre + draws[3] * translation * 2 * centre - (a + b) * centre
+    shift_y = centre + draws[4] * translation * 2 * centre - (c + d) * centre
+    zero = tf.zeros(batch)
+    warped = tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=tf.stack([a, b, shift_x, c, d, shift_y, zero, zero], axis=1),
+        output_shape=tf.shape(images)[1:3],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="REFLECT",
+    )
+    mean = tf.reduce_mean(warped, axis=(1, 2, 3), keepdims=True)
+    factor = (1 + draws[5] * contrast)[:, None, None, None]
+    return tf.clip_by_value((warped - mean) * factor + mean, 0.0, 255.0)
 
 
 def class_weights(images: pd.DataFrame, class_names: list[str]) -> dict[int, float]:

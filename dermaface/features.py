@@ -3,22 +3,32 @@
 import atexit
 from collections.abc import Callable, Mapping
 import concurrent.futures
+import contextlib
 import dataclasses
 import functools
 import hashlib
+import io
 import itertools
 import json
 import os
 from pathlib import Path
 import shutil
 import tempfile
+import threading
+import weakref
 import zlib
 
 from dermaface import datasets, models, runs, runtime, tflite
 from dermaface.processors import count_processors
 from dermaface.progress import progress_bar
 from dermaface.quiet_tensorflow import keras, tf
+import filelock
 import numpy as np
+
+try:
+    import fcntl
+except ImportError:  # Windows, which by itself deletes no file that is open
+    fcntl = None
 
 # Converting a network for LiteRT takes as long as Keras needs for about so many multiply-adds.
 WORTH_CONVERTING = 300e9
@@ -51,14 +61,15 @@ def cache_features(
     and every byte is as it was written; what is missing or damaged is computed. On a processor a
     large front runs through LiteRT, which is faster than Keras, if both agree on the first batch.
     Where the features need more than `cache_gb` or the disk has room for, they are computed anew in
-    every pass, from kept pixels if those fit, and a line says so.
+    every pass, from kept pixels if those fit, and a line says so. What is kept is in use as long as
+    the result is: no process deletes it to make room, and if you do, the result can still be read.
 
     Args:
         frozen: the front, as from `models.split_model`.
         dataset: batches of (pixels, one-hot labels) as from `datasets.make_dataset`, in a fixed
             order and not augmented.
-        key: what tells these photos, their order and the augmentation from others, as JSON values.
-            The network, the views and the seed are added here.
+        key: what tells these photos and their order from others, as JSON values. The network, the
+            views, the augmentation and the seed are added here.
         views: copies an image; the first is unaugmented. Where no features are kept, more than one
             means that every pass augments all photos anew.
         augment: as from `datasets.make_augmentation`, for the other views.
@@ -107,6 +118,7 @@ def cache_features(
         "network": hash_model(frozen),
         "precision": frozen.dtype_policy.name,
         "views": views,
+        "augmentation": augment.keywords if augment else None,
         "seed": seed if views > 1 else None,
         "rows": len(pixels),
         "batches": batches,
@@ -117,11 +129,11 @@ def cache_features(
     cache = Cache(_folder(path), identity)
     try:
         cache.make_room(cache_gb)
-        cache.fill(front, dataset, augment, seed)
+        rows, count = cache.fill(front, dataset, augment, seed)
     except (NoRoomError, OSError) as error:
         print(f"Features are not kept but computed anew in every epoch: {_reason(error)}.")
         return _live_features(front(), keep_pixels(), shape, labels.shape[1])
-    return cache.serve(**serving)
+    return cache.serve(rows, count, **serving)
 
 
 def cache_pixels(
@@ -176,11 +188,13 @@ def cache_pixels(
     cache = Cache(_folder(path), identity)
     try:
         cache.make_room(cache_gb)
-        cache.fill(lambda: lambda images: images, dataset, None, seed, "reading photos")
+        rows, count = cache.fill(
+            lambda: lambda images: images, dataset, None, seed, "reading photos"
+        )
     except (NoRoomError, OSError) as error:
         print(f"Photos are read anew in every epoch: {_reason(error)}.")
         return live or dataset
-    return cache.serve(batch_size, shuffle, drop_remainder, seed, first_epoch, augment)
+    return cache.serve(rows, count, batch_size, shuffle, drop_remainder, seed, first_epoch, augment)
 
 
 class NoRoomError(ValueError):
@@ -189,7 +203,9 @@ class NoRoomError(ValueError):
 
 def _reason(error: NoRoomError | OSError) -> str:
     """Return why nothing could be kept, in words."""
-    return str(error) if isinstance(error, NoRoomError) else f"the disk says: {error.strerror}"
+    if isinstance(error, NoRoomError):
+        return str(error)
+    return f"the disk says: {error.strerror}" + (f" ({error.filename})" if error.filename else "")
 
 
 def _folder(path: str | Path | None) -> Path:
@@ -268,6 +284,9 @@ class Cache:
     holds for each batch its number of rows and a checksum, written after the rows themselves: so
     the leading batches whose checksums fit are good, whatever interrupted or damaged the rest.
 
+    Who reads or fills a cache has the rows open, with a lock shared by all who do, so that whoever
+    wants to make room sees that they are in use. Who fills it also holds `.lock`, alone.
+
     Attributes:
         folder: of all caches.
         identity: all that the features follow from, as JSON values.
@@ -277,7 +296,7 @@ class Cache:
     identity: dict
 
     def path(self, suffix: str) -> Path:
-        """Return one of the cache's files: `.json`, `.rows` or `.sums`."""
+        """Return one of the cache's files: `.json`, `.rows`, `.sums` or `.lock`."""
         text = json.dumps(self.identity, sort_keys=True)
         return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:20]}{suffix}"
 
@@ -294,10 +313,10 @@ class Cache:
         return numbers * np.dtype(self.identity["dtype"]).itemsize
 
     def make_room(self, cache_gb: float) -> None:
-        """Make sure that the cache fits, deleting older ones if need be.
+        """Make sure that the cache fits, deleting older ones that are not in use if need be.
 
         Raises:
-            NoRoomError: it needs more than the budget, or than the disk has.
+            NoRoomError: it needs more than the budget, less what is in use, or than the disk has.
             OSError: the folder cannot be written.
         """
         needed = self.identity["batches"] * self.batch_bytes
@@ -319,9 +338,12 @@ class Cache:
         for oldest in older:
             if held + needed <= cache_gb * 1e9:
                 break
-            held -= oldest.stat().st_size
-            for suffix in (".rows", ".sums", ".json"):
-                oldest.with_suffix(suffix).unlink(missing_ok=True)
+            held -= _delete(oldest)
+        if held + needed > cache_gb * 1e9:
+            raise NoRoomError(
+                f"they need {needed / 1e9:.2f} GB more, and of the {cache_gb} that cache_gb allows "
+                f"{held / 1e9:.2f} GB are in use"
+            )
         free = shutil.disk_usage(self.folder).free
         if needed > free - FREE_GB * 1e9:
             raise NoRoomError(
@@ -329,22 +351,47 @@ class Cache:
                 f"of which {FREE_GB:.0f} stays free"
             )
 
-    def good_batches(self) -> list[int]:
-        """Return the rows of each leading batch that is there in full and undamaged."""
+    def open_rows(self) -> io.FileIO:
+        """Return the file of the rows, empty where there was none, in use until it is closed."""
+        while True:
+            self.path(".rows").touch()
+            rows = self.path(".rows").open("r+b", buffering=0)
+            if fcntl:
+                fcntl.flock(rows, fcntl.LOCK_SH)
+            if os.fstat(rows.fileno()).st_nlink:
+                return rows
+            rows.close()  # It was deleted before the lock was there.
+
+    def good_batches(self, rows: io.FileIO) -> list[int]:
+        """Return the photos of each leading batch that is there in full and undamaged."""
         good = []
-        if not (self.path(".rows").is_file() and self.path(".sums").is_file()):
+        if not self.path(".sums").is_file():
             return good
         sums = np.fromfile(self.path(".sums"), dtype=np.int64)
-        with self.path(".rows").open("rb") as file:
-            for count, checksum in sums[: len(sums) // 2 * 2].reshape(-1, 2):
-                full = 0 < count <= self.identity["rows"]
-                content = (
-                    file.read(self.batch_bytes // self.identity["rows"] * count) if full else b""
-                )
-                if not full or zlib.crc32(content) != checksum:
-                    break
-                good.append(int(count))
+        rows.seek(0)
+        for count, checksum in sums[: len(sums) // 2 * 2].reshape(-1, 2):
+            full = 0 < count <= self.identity["rows"]
+            content = rows.read(self.batch_bytes // self.identity["rows"] * count) if full else b""
+            if not full or zlib.crc32(content) != checksum:
+                break
+            good.append(int(count))
         return good[: self.identity["batches"]]
+
+    @contextlib.contextmanager
+    def lock(self):
+        """Let nobody else fill the cache inside the block; wait for who does."""
+        lock = filelock.FileLock(self.path(".lock"))
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            print("Another run computes the same at this moment; this one waits for its outcome.")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # on Windows, or deleted with the whole folder
+                self.path(".lock").unlink()
+            lock.release()
 
     def fill(
         self,
@@ -353,7 +400,7 @@ class Cache:
         augment: Callable | None,
         seed: int,
         what: str = "computing features",
-    ) -> None:
+    ) -> tuple[io.FileIO, int]:
         """Compute the batches that are missing.
 
         Args:
@@ -362,23 +409,47 @@ class Cache:
             augment: see there.
             seed: see there.
             what: is being done, for the progress bar.
+
+        Returns:
+            The file of the rows, open and complete, and the number of photos in it.
+
+        Raises:
+            OSError: the folder cannot be written, or the disk is full.
         """
-        done = len(self.good_batches())
-        if done == self.identity["batches"]:
-            return
+        with self.lock(), contextlib.ExitStack() as closing:
+            rows = closing.enter_context(self.open_rows())
+            counts = self.good_batches(rows)
+            if len(counts) < self.identity["batches"]:
+                counts += self._compute(
+                    rows, len(counts), make_front(), dataset, augment, seed, what
+                )
+            closing.pop_all()
+        return rows, sum(counts)
+
+    def _compute(
+        self,
+        rows: io.FileIO,
+        done: int,
+        front: Callable,
+        dataset: tf.data.Dataset,
+        augment: Callable | None,
+        seed: int,
+        what: str,
+    ) -> list[int]:
+        """Write all batches but the first `done` and return the photos of each; see `fill`."""
         if done == 0:
             runs.write_json(self.path(".json"), self.identity)
         views, dtype = self.identity["views"], np.dtype(self.identity["dtype"])
         total = self.identity["batches"] * self.identity["rows"] * views
         begun = done * self.identity["rows"] * views
         limit = (np.iinfo if dtype.kind == "u" else np.finfo)(dtype).max
-        front = make_front()
+        counts = []
         with (
-            _open_for_update(self.path(".rows")) as rows,
+            open(rows.fileno(), "r+b", closefd=False) as written,
             _open_for_update(self.path(".sums")) as sums,
             progress_bar(total, what, "pictures", begun) as bar,
         ):
-            rows.seek(done * self.batch_bytes)
+            written.seek(done * self.batch_bytes)
             sums.seek(done * 16)
             for number, (pixels, labels) in enumerate(dataset.skip(done), start=done):
                 checksum = 0
@@ -390,15 +461,19 @@ class Cache:
                     features = front(np.asarray(seen)).reshape(len(pixels), -1)
                     row = np.concatenate([features, labels], axis=1)
                     content = np.clip(row, -limit, limit).astype(dtype).tobytes()
-                    rows.write(content)
+                    written.write(content)
                     checksum = zlib.crc32(content, checksum)
                     bar.update(len(pixels))
-                rows.flush()
+                written.flush()
                 sums.write(np.array([len(pixels), checksum], dtype=np.int64).tobytes())
                 sums.flush()
+                counts.append(len(pixels))
+        return counts
 
     def serve(
         self,
+        rows: io.FileIO,
+        count: int,
         batch_size: int,
         shuffle: bool,
         drop_remainder: bool,
@@ -406,41 +481,44 @@ class Cache:
         first_epoch: int,
         augment: Callable | None = None,
     ) -> tf.data.Dataset:
-        """Return batches of what is on disk; see `cache_features` for the arguments."""
-        count = sum(self.good_batches())
+        """Return batches of what `fill` returned; see `cache_features` for the other arguments."""
         if drop_remainder and count < batch_size:
             raise ValueError(
                 f"{count} photos do not fill a batch of {batch_size}. Set a smaller batch_size."
             )
-        views, rows = self.identity["views"], self.identity["rows"]
-        row_bytes = self.batch_bytes // rows // views
+        views, in_full = self.identity["views"], self.identity["rows"]
+        row_bytes = self.batch_bytes // in_full // views
         *shape, num_classes = self.identity["values"]
         epochs = itertools.count(first_epoch)
         batches = count // batch_size if drop_remainder else -(-count // batch_size)
 
+        reading = threading.Lock()
+
         def one_pass():
             epoch = next(epochs)
             order = datasets.epoch_order(count, shuffle, seed, epoch)
-            # Read, not mapped: mapped pages count as memory of the process until others need it.
-            with self.path(".rows").open("rb", buffering=0) as file:
-                for batch_number in range(batches):
-                    start = batch_number * batch_size
-                    numbers = order[start : start + batch_size]
-                    batch, place = numbers // rows, numbers % rows
-                    in_batch = np.minimum(rows, count - batch * rows)  # the last may be smaller
-                    view = (numbers + epoch) % views
-                    found = bytearray()
-                    for row in batch * rows * views + view * in_batch + place:
-                        file.seek(row * row_bytes)
-                        found += file.read(row_bytes)
-                    table = np.frombuffer(found, self.identity["dtype"])
-                    yield table.reshape(len(numbers), self.width), epoch, batch_number
+            for batch_number in range(batches):
+                start = batch_number * batch_size
+                numbers = order[start : start + batch_size]
+                batch, place = numbers // in_full, numbers % in_full
+                in_batch = np.minimum(in_full, count - batch * in_full)  # the last may be smaller
+                view = (numbers + epoch) % views
+                found = bytearray()
+                # Read, not mapped: mapped pages count as the process's until others need them.
+                with reading:
+                    for row in batch * in_full * views + view * in_batch + place:
+                        rows.seek(row * row_bytes)
+                        found += rows.read(row_bytes)
+                table = np.frombuffer(found, self.identity["dtype"])
+                yield table.reshape(len(numbers), self.width), epoch, batch_number
 
         datasets.make_generators_quiet()
         signature = tf.TensorSpec((None, self.width), self.identity["dtype"])
         dataset = tf.data.Dataset.from_generator(
             one_pass, output_signature=(signature, datasets.SCALAR, datasets.SCALAR)
         )
+        # TensorFlow never lets go of a generator, so the file would stay in use for ever.
+        weakref.finalize(dataset, rows.close)
 
         def part(row, epoch, batch_number):
             row = tf.cast(row, tf.float32)
@@ -454,6 +532,20 @@ class Cache:
         return datasets.disable_autotuning(dataset.prefetch(4))
 
 
+def _delete(rows: Path) -> int:
+    """Delete a cache if nobody has its rows open, and return the bytes that this made free."""
+    size = rows.stat().st_size
+    try:
+        if fcntl:
+            with rows.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for suffix in (".rows", ".sums", ".json"):
+            rows.with_suffix(suffix).unlink(missing_ok=True)
+    except OSError:
+        pass  # It is in use, or not ours.
+    return 0 if rows.exists() else size
+
+
 def _open_for_update(path: Path):
     """Open a file for writing in the middle, making it if need be."""
     path.touch()
@@ -465,13 +557,15 @@ def _live_features(
 ) -> tf.data.Dataset:
     """Return batches of features that are computed anew in every pass over `live`."""
     datasets.make_generators_quiet()
+    held = [live]
     signature = (
         tf.TensorSpec((None, *shape), tf.float32),
         tf.TensorSpec((None, num_classes), tf.float32),
     )
     dataset = tf.data.Dataset.from_generator(
-        lambda: ((front(pixels), labels) for pixels, labels in live.as_numpy_iterator()),
+        lambda: ((front(pixels), labels) for pixels, labels in held[0].as_numpy_iterator()),
         output_signature=signature,
     )
+    weakref.finalize(dataset, held.clear)  # as in `Cache.serve`
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(int(live.cardinality())))
     return datasets.disable_autotuning(dataset.prefetch(2))

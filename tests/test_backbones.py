@@ -85,6 +85,19 @@ def test_scaling_is_inside_and_the_graph_is_flat():
     np.testing.assert_allclose(out.min(axis=(1, 2, 3)), [-1, 1], atol=1e-6)
 
 
+@pytest.mark.parametrize("name", backbones.BACKBONES)
+def test_scaling_is_what_keras_made_the_weights_for(name):
+    levels = np.repeat(np.arange(256.0)[:, None], 3, axis=1)  # every grey level in every channel
+    backbone = backbones.BACKBONES[name]
+    module = sys.modules[getattr(keras.applications, backbone.application).__module__]
+    expected = module.preprocess_input(levels.copy())
+    if (expected == levels).all():  # These networks of Keras scale in layers of their own.
+        mode = {"-1..1": "tf", "imagenet": "torch"}[backbone.scaling]
+        expected = keras.applications.imagenet_utils.preprocess_input(levels.copy(), mode=mode)
+    scale, offset = map(np.array, backbones.SCALINGS[backbone.scaling])
+    np.testing.assert_allclose(levels * scale + offset, expected, atol=1e-5)
+
+
 def test_an_unknown_backbone_names_the_nearest():
     with pytest.raises(ValueError, match="Did you mean 'mobilenet_v2'"):
         backbones.get_backbone("mobilnet_v2")

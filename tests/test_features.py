@@ -1,9 +1,13 @@
 """Tests of dermaface.features."""
 
 import collections
+import concurrent.futures
 import errno
 import functools
 import os
+import shutil
+import threading
+import time
 
 from conftest import CLASS_NAMES
 from dermaface import datasets, features, hub, images, models
@@ -81,8 +85,15 @@ def test_a_second_run_computes_nothing(front, photos, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "change",
-    [{"key": {"a": 2}}, {"views": 2}, {"views": 3, "seed": 1}, "weights", "cut"],
-    ids=["photos", "views", "seed", "weights", "cut"],
+    [
+        {"key": {"a": 2}},
+        {"views": 2},
+        {"augment": datasets.make_augmentation(rotation=0.1)},
+        {"seed": 1},
+        "weights",
+        "cut",
+    ],
+    ids=["photos", "views", "augmentation", "seed", "weights", "cut"],
 )
 def test_whatever_changes_the_features_makes_new_ones(
     front, photos, tmp_path, monkeypatch, change, small_model
@@ -179,6 +190,89 @@ def test_beyond_the_budget_features_are_computed_live(front, photos, expected, t
         np.testing.assert_array_equal(labels, expected[1])
 
 
+KEPT_GB = 4 * 8 * (12 * 12 * 16 + 4) * 2 / 1e9  # four batches of eight photos
+
+
+def test_what_is_in_use_does_not_make_room(front, photos, expected, tmp_path, capsys):
+    train, validation = (
+        cache(front, photos, tmp_path, key={"split": split}, cache_gb=1.5 * KEPT_GB)
+        for split in ("train", "validation")
+    )
+    assert "Features are not kept but computed anew in every epoch" in capsys.readouterr().out
+    for dataset in (train, validation, train):
+        np.testing.assert_allclose(collect(dataset)[0], expected[0], rtol=1e-3, atol=1e-3)
+    (rows,) = tmp_path.glob("*.rows")
+    del dataset, train
+    cache(front, photos, tmp_path, key={"split": "validation"}, cache_gb=1.5 * KEPT_GB)
+    assert not rows.exists() and len(list(tmp_path.glob("*.rows"))) == 1
+    assert capsys.readouterr().out == ""
+
+
+def test_deleting_the_caches_does_not_disturb_who_reads_them(front, photos, expected, tmp_path):
+    dataset = cache(front, photos, tmp_path / "caches", batch_size=10)
+    passing = dataset.as_numpy_iterator()
+    next(passing)
+    shutil.rmtree(tmp_path / "caches")
+    found = np.concatenate([features for features, _ in passing])
+    np.testing.assert_allclose(found, expected[0][10:], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(collect(dataset)[0], expected[0], rtol=1e-3, atol=1e-3)
+
+
+def test_deleting_the_caches_does_not_disturb_who_fills_them(
+    front, photos, expected, tmp_path, monkeypatch
+):
+    def deleting(images):
+        shutil.rmtree(tmp_path / "caches", ignore_errors=True)
+        return front.predict_on_batch(images)
+
+    monkeypatch.setattr(features, "make_front", lambda *_: deleting)
+    dataset = cache(front, photos, tmp_path / "caches")
+    for _ in range(2):
+        np.testing.assert_allclose(collect(dataset)[0], expected[0], rtol=1e-3, atol=1e-3)
+
+
+def test_of_two_who_fill_the_same_cache_one_waits(
+    front, photos, expected, tmp_path, monkeypatch, capsys
+):
+    both, computed = threading.Barrier(2), []
+
+    def slowly(images):
+        if not computed:
+            both.wait(30)
+            time.sleep(0.3)  # until the other one asks
+        computed.append(len(images))
+        return expected[0][sum(computed) - len(images) : sum(computed)]
+
+    def second():
+        both.wait(30)
+        return collect(cache(front, photos, tmp_path))
+
+    monkeypatch.setattr(features, "make_front", lambda *_: slowly)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        waiting = pool.submit(second)
+        found = [collect(cache(front, photos, tmp_path)), waiting.result()]
+    assert computed == [8, 8, 8, 2]
+    assert "this one waits" in capsys.readouterr().out
+    for answer, labels in found:
+        np.testing.assert_allclose(answer, expected[0], rtol=1e-3, atol=1e-3)
+        np.testing.assert_array_equal(labels, expected[1])
+
+
+def test_two_passes_at_once_do_not_mix(front, photos, expected, tmp_path):
+    dataset = cache(front, photos, tmp_path, batch_size=1)
+    for (one, _), (other, _), wanted in zip(dataset, dataset, expected[0], strict=True):
+        np.testing.assert_allclose(one[0], wanted, rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(other[0], wanted, rtol=1e-3, atol=1e-3)
+
+
+def test_a_folder_that_cannot_be_written_is_named(front, photos, expected, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    dataset = cache(front, photos, tmp_path / "file" / "caches")
+    printed = capsys.readouterr().out
+    assert printed.count(f"the disk says: Not a directory ({tmp_path / 'file' / 'caches'})") == 2
+    np.testing.assert_allclose(collect(dataset)[0], expected[0], atol=1e-4)
+
+
 Usage = collections.namedtuple("Usage", "total used free")
 
 
@@ -225,7 +319,7 @@ def test_the_cache_unused_for_longest_makes_room(front, photos, tmp_path):
     os.utime(old, (1, 1))
     cache(front, photos, tmp_path, key={"a": "used"})
     (used,) = set(tmp_path.glob("*.rows")) - {old}
-    budget = 3.2 * 32 * (12 * 12 * 16 + 4) * 2 / 1e9  # room for three of four batches of eight
+    budget = 3.2 * KEPT_GB
     cache(front, photos, tmp_path, key={"a": "used"}, cache_gb=budget)
     for name in ("new", "newer"):
         cache(front, photos, tmp_path, key={"a": name}, cache_gb=budget)
