@@ -94,6 +94,13 @@ def test_augmentation_changes_every_epoch_and_repeats_with_the_seed(photos):
     assert first.min() >= 0 and first.max() <= 255
 
 
+def test_every_batch_is_augmented_in_its_own_way(photos):
+    root, frame = photos
+    twice = load((root, frame.iloc[[0] * 20]), augment=datasets.make_augmentation())
+    first, second = (pixels for pixels, _ in twice.as_numpy_iterator())
+    assert np.abs(first - second).mean(axis=(1, 2, 3)).min() > 1
+
+
 @pytest.fixture(scope="module")
 def batch():
     return np.random.default_rng(0).uniform(0, 255, (64, 24, 24, 3)).astype("float32")

@@ -1,0 +1,183 @@
+"""Plant one fault at a time in a copy of the project and see which test catches it.
+
+    python benchmarks/mutations.py [--only NAME ...] [--list]
+
+A fault that no test notices could come into the project unseen. The files that git knows are
+copied to a temporary folder, so this checkout stays as it is; there the likely tests of the fault
+run first, and only if these pass the other unit tests and, last, the notebooks. Prints a table for
+the README. Ends with status 1 if a fault survives, and stops at once if the text of one is not in
+its file exactly once or if the likely tests fail without any fault. Takes about five minutes on two
+processor cores, and a quarter of an hour more for each fault that the likely tests miss.
+"""
+
+import argparse
+import os
+from pathlib import Path
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# The fault in words and its file; the text, and what stands there instead; the tests in tests/ that
+# are likely to notice, apart by spaces.
+FAULTS = (
+    ("split key without label", "dermaface/images.py",
+     'kept["label"] + "/" + kept["sha256"]', 'kept["sha256"]',
+     "test_images.py::test_the_split_of_a_photo_is_fixed"),
+    ("labels in the order of the photos", "dermaface/images.py",
+     'sorted(set(kept["label"]))', 'kept["label"].unique()[::-1]',
+     "test_images.py::test_images_csv_round_trip_and_another_folder_is_refused"),
+    ("EXIF orientation ignored", "dermaface/runtime.py",
+     "_to_rgb(ImageOps.exif_transpose(image))", "_to_rgb(image)",
+     "test_runtime.py::test_photos_are_turned_upright"),
+    ("resize without half-pixel centres", "dermaface/runtime.py",
+     "(np.arange(new_size, dtype=np.float32) + 0.5) * np.float32(old_size / new_size) - 0.5",
+     "np.arange(new_size, dtype=np.float32) * np.float32(old_size / new_size)",
+     "test_runtime.py::test_resize_has_half_pixel_centres_and_no_antialiasing"),
+    ("same order in every epoch", "dermaface/datasets.py",
+     "np.random.default_rng((seed, epoch))", "np.random.default_rng(seed)",
+     "test_datasets.py::test_shuffling_changes_the_order_each_epoch_and_repeats_with_the_seed"),
+    ("every batch augmented alike", "dermaface/datasets.py",
+     "1_000_000 * tf.cast(epoch, tf.int64) + number", "1_000_000 * tf.cast(epoch, tf.int64)",
+     "test_datasets.py::test_every_batch_is_augmented_in_its_own_way"),
+    ("scaling by 1/127", "dermaface/backbones.py",
+     '"-1..1": (1 / 127.5, -1.0)', '"-1..1": (1 / 127, -1.0)',
+     "test_backbones.py::test_scaling_is_inside_and_the_graph_is_flat"),
+    ("BatchNormalization of the backbone learns", "dermaface/models.py",
+     'in_backbone = position < names.index("pooling")', "in_backbone = False",
+     "test_models.py::test_only_what_is_set_free_learns_and_batch_normalization_never_moves"),
+    ("cache key without augmentation", "notebooks/03_train_model.ipynb",
+     r", \"augmentation\": augmentation}", "}",
+     "test_features.py test_notebooks.py"),
+    ("views off by one", "dermaface/features.py",
+     "view = (numbers + epoch) % views", "view = (numbers + epoch + 1) % views",
+     "test_features.py::test_each_pass_takes_another_view_and_the_first_is_not_augmented"),
+    ("best weights not restored", "dermaface/training.py",
+     "model.set_weights(checkpoint.best)", "pass",
+     "test_training.py::test_early_stopping_ends_a_stage_and_the_best_weights_are_kept"),
+    ("interval of 90 %", "dermaface/evaluation.py",
+     "proportion_ci(0.95,", "proportion_ci(0.9,",
+     "test_evaluation.py::test_accuracy_interval"),
+    # The input keeps its range, or the file would be refused because it takes no raw bytes.
+    ("activation ranges cut to 40 %", "dermaface/tflite.py",
+     "return np.stack([low, high], axis=1).astype(np.float32)",
+     'cut = np.where(np.equal(tensors, given["index"]), 1.0, 0.4)\n'
+     "    return np.stack([low * cut, high * cut], axis=1).astype(np.float32)",
+     "test_tflite.py"),
+    ("calibration on zeros", "dermaface/tflite.py",
+     'batch = image[None].astype("float32")', 'batch = np.zeros_like(image[None], "float32")',
+     "test_tflite.py"),
+    ("gate always open", "dermaface/release.py",
+     "return passed", "return passed | True",
+     "test_release.py::test_the_gate"),
+)  # fmt: skip
+
+
+def main() -> None:
+    """Print what catches each fault."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    names = [name for name, *_ in FAULTS]
+    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME")
+    parser.add_argument("--list", action="store_true", help="print the names and end")
+    options = parser.parse_args()
+    if options.list:
+        print("\n".join(names))
+        return
+    try:
+        for fault in FAULTS:
+            mutate(ROOT, fault)  # all of them, before minutes are spent on some
+    except ValueError as error:
+        sys.exit(str(error))
+    faults = [fault for fault in FAULTS if fault[0] in options.only]
+    likely = list(dict.fromkeys(test for fault in faults for test in likely_tests(fault)))
+    with tempfile.TemporaryDirectory() as folder:
+        failed = run_tests(copy_project(Path(folder)), likely)
+    if failed:
+        sys.exit(f"Without any fault, {failed} fails. Mend that first.")
+    found = {}
+    for fault in faults:
+        started = time.monotonic()
+        found[fault[0]] = find_test(fault)
+        caught = found[fault[0]] or "NOTHING"
+        print(f"{fault[0]}: {caught} in {time.monotonic() - started:.0f} s", flush=True)
+    print("\n| fault | file | caught by |\n|---|---|---|")
+    for name, file, *_ in faults:
+        print(f"| {name} | `{file}` | {f'`{found[name]}`' if found[name] else '**nothing**'} |")
+    caught = sum(map(bool, found.values()))
+    print(f"\n{caught} of {len(faults)} caught")
+    sys.exit(caught < len(faults))
+
+
+def mutate(root: Path, fault: tuple) -> str:
+    """Return the content of a fault's file with the fault in it.
+
+    Raises:
+        ValueError: the text to be replaced is not there exactly once.
+    """
+    name, file, old, new, _ = fault
+    content = (root / file).read_text(encoding="utf-8")
+    if content.count(old) != 1:
+        raise ValueError(
+            f"The fault {name!r} replaces {old!r}, which is {content.count(old)} times in {file} "
+            "and must be there once. Write the fault anew."
+        )
+    return content.replace(old, new)
+
+
+def likely_tests(fault: tuple) -> list[str]:
+    """Return the tests that are likely to notice a fault, as pytest wants them named."""
+    return [f"tests/{test}" for test in fault[4].split()]
+
+
+def find_test(fault: tuple) -> str | None:
+    """Return the first test that fails with a fault, or None."""
+    file, likely = fault[1], likely_tests(fault)
+    # The one test reads the list of faults, the other what the notebooks have written.
+    apart = ("tests/test_mutations.py", "tests/test_sample_run.py")
+    others = [f"--ignore={test}" for test in apart] + [f"--deselect={test}" for test in likely]
+    with tempfile.TemporaryDirectory() as folder:
+        project = copy_project(Path(folder))
+        (project / file).write_text(mutate(project, fault), encoding="utf-8")
+        return (
+            run_tests(project, likely)
+            or run_tests(project, ["tests", *others])
+            or run_tests(project, ["notebooks", "tests/test_sample_run.py"])
+        )
+
+
+def copy_project(folder: Path) -> Path:
+    """Copy the files that git knows, as they are now, and return their new root."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+    for file in os.fsdecode(listed.stdout).split("\0")[:-1]:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / file, folder / file)
+    return folder
+
+
+def run_tests(project: Path, arguments: list[str]) -> str | None:
+    """Run pytest on a copy until a test fails, and return that test, or None if all pass.
+
+    Raises:
+        RuntimeError: pytest could not run the tests.
+    """
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-rfE", *arguments]
+    # The notebooks' kernels inherit the path and import the copy, too.
+    path = os.pathsep.join([str(project), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        command, cwd=project, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True
+    )
+    failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
+    if done.returncode == 1 and failed:
+        return failed[1]
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with status {done.returncode}:\n"
+                           f"{done.stdout[-3000:]}{done.stderr[-3000:]}")  # fmt: skip
+    return None
+
+
+if __name__ == "__main__":
+    main()

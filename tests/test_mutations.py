@@ -1,0 +1,34 @@
+"""Tests of benchmarks/mutations.py: its list of faults fits the project as it is."""
+
+import runpy
+
+from dermaface import runs
+import pytest
+
+ROOT = runs.project_root()
+MUTATIONS = runpy.run_path(str(ROOT / "benchmarks/mutations.py"))
+FAULTS = MUTATIONS["FAULTS"]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=[fault[0] for fault in FAULTS])
+def test_every_fault_fits_its_file_once_and_names_tests_that_are_there(fault):
+    assert MUTATIONS["mutate"](ROOT, fault) != (ROOT / fault[1]).read_text(encoding="utf-8")
+    for test in MUTATIONS["likely_tests"](fault):
+        file, _, name = test.partition("::")
+        assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8") or not name
+
+
+def test_faults_are_told_apart_by_their_names():
+    assert len({fault[0] for fault in FAULTS}) == len(FAULTS) >= 15
+
+
+@pytest.mark.parametrize("content", ["1 1", ""])
+def test_a_text_that_is_not_there_once_is_refused(tmp_path, content):
+    (tmp_path / "a.py").write_text(content)
+    with pytest.raises(ValueError, match="'a fault' replaces '1'.*must be there once"):
+        MUTATIONS["mutate"](tmp_path, ("a fault", "a.py", "1", "2", ""))
+
+
+def test_the_test_that_fails_is_named(tmp_path):
+    (tmp_path / "test_a.py").write_text("def test_a():\n    pass\n\ndef test_b():\n    assert 0\n")
+    assert MUTATIONS["run_tests"](tmp_path, ["test_a.py"]) == "test_a.py::test_b"
