@@ -1,11 +1,14 @@
 """The `dermaface` command."""
 
 import argparse
+from collections.abc import Iterator
+import contextlib
 import csv
 import io
 import json
 import os
 from pathlib import Path
+import signal
 import sys
 import warnings
 
@@ -16,16 +19,25 @@ MISSING_NOTEBOOKS = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command and return its exit status: 0, or 1 with one paragraph on standard error."""
+    """Run the command and return its exit status.
+
+    Returns:
+        0, or 1 with one paragraph on standard error, or 128 and the number of the signal that ended
+        it (130 after Ctrl-C).
+    """
     options = parse(arguments)
     try:
         return options.command(options)
     except (ValueError, OSError) as error:
         print(f"dermaface: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("dermaface: interrupted. dermaface run --resume goes on with a run.", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        with contextlib.suppress(OSError):  # The terminal may be gone.
+            print(
+                "dermaface: interrupted. dermaface run --resume goes on with a run.",
+                file=sys.stderr,
+            )
+        return 128 + (error.args[0] if error.args else signal.SIGINT)
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -47,7 +59,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "-f",
         dest="file",
         metavar="PARAMS.yaml",
-        help="a file of parameters, such as in notebooks/params",
+        help="a file of parameters, such as in notebooks/params; its paths are relative to the "
+        "current folder, as with -p",
     )
     run.add_argument(
         "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
@@ -80,34 +93,69 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+@contextlib.contextmanager
+def _ended_like_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the block as Ctrl-C does, so that the kernel is shut down.
+
+    Raises:
+        KeyboardInterrupt: with the signal's number.
+    """
+    signals = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # Under nohup SIGHUP is ignored, and stays so.
+    signals = [number for number in signals if signal.getsignal(number) == signal.SIG_DFL]
+
+    def interrupt(number, frame):
+        for other in signals:
+            signal.signal(other, signal.SIG_IGN)  # A second one must not disturb the clearing up.
+        raise KeyboardInterrupt(number)
+
+    for number in signals:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in signals:
+            signal.signal(number, signal.SIG_DFL)
+
+
+@_ended_like_ctrl_c()
 def run_command(options: argparse.Namespace) -> int:
     """Run the notebooks and print the results table."""
     try:
-        from dermaface import pipeline, runs
+        from dermaface import backbones, pipeline, runs
     except ModuleNotFoundError as error:
         raise ValueError(MISSING_NOTEBOOKS.format(name=error.name)) from error
-    given = {}
-    if options.data is not None:
-        # The kernel has another working folder, so the path is made absolute here.
-        given["data"] = str(Path(options.data).expanduser().resolve())
-        given["run_name"] = Path(options.data).resolve().stem
-        given |= pipeline.read_parameters(
-            runs.project_root() / "notebooks" / "params" / "photos.yaml"
-        )
-    if options.file is not None:
-        given |= pipeline.read_parameters(options.file)
+    if options.data == "":
+        raise ValueError("--data is empty. Name the folder or CSV file of your photos, or omit it.")
+    given = pipeline.read_parameters(options.file) if options.file is not None else {}
     given |= dict(options.parameters)
-    # The kernel has another working folder: a Hub module's or weights file's path is made absolute.
-    for name in ("backbone", "weights"):
-        if name in given and Path(given[name]).expanduser().exists():
-            given[name] = str(Path(given[name]).expanduser().resolve())
-    if options.run_name is not None:
-        given["run_name"] = options.run_name
+    for name in ("data", "run_name"):
+        if getattr(options, name) is not None:
+            given[name] = getattr(options, name)
     if options.output_dir is not None:
-        given["output_dir"] = str(Path(options.output_dir).expanduser().resolve())
+        given["output_dir"] = _absolute(options.output_dir)
+    # The kernel has another working folder: paths are made absolute here.
+    words = {
+        "backbone": {*backbones.BACKBONES, *backbones.HUB_HANDLES},
+        "weights": {"pretrained", "random"},
+    }
+    for name, known in words.items():
+        if name in given and given[name] not in known and os.path.exists(_absolute(given[name])):
+            given[name] = _absolute(given[name])
+    if given.get("data"):
+        given["data"] = _absolute(given["data"])
+        data = Path(given["data"])
+        photos = runs.project_root() / "notebooks" / "params" / "photos.yaml"
+        base = {"run_name": data.name if data.is_dir() else data.stem}
+        given = base | pipeline.read_parameters(photos) | given
     run = pipeline.run(given, resume=options.resume, say=lambda line: print(line, flush=True))
     print_results(run)
     return 0
+
+
+def _absolute(path: str) -> str:
+    """Return a path that means the same from any folder."""
+    return os.path.realpath(os.path.expanduser(path))
 
 
 def print_results(run) -> None:

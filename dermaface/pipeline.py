@@ -1,22 +1,61 @@
 """The notebooks in order through papermill, and the report made of them."""
 
 import ast
+from collections import Counter
 from collections.abc import Callable, Mapping
 import difflib
+import math
+import os
 from pathlib import Path
 import re
 import shutil
+import subprocess
+import tempfile
 import time
 
 from dermaface import backbones, images, runs
-from dermaface.quiet import quiet
 from dermaface.runs import NOTEBOOKS, SHARED_PARAMETERS, Run
+from jupyter_client import AsyncKernelManager
 from nbconvert import HTMLExporter
 import nbformat
 import papermill
 import yaml
 
-TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list}
+# What every number must keep to: the rule in words, the rule, and the parameters under it.
+RANGES = (
+    ("from 0 to 4294967295", lambda value: 0 <= value < 2**32, ("seed",)),
+    ("0 or more", lambda value: value >= 0, (
+        "split_seed", "blur_threshold", "l2", "weight_decay", "epochs", "fine_tune_epochs",
+        "full_epochs", "cache_gb", "early_stopping_patience", "max_bytes",
+    )),
+    ("1 or more", lambda value: value >= 1, (
+        "image_size", "dense_units", "batch_size", "head_views", "fine_tune_views",
+        "steps_per_execution", "calibration_images",
+    )),
+    ("from 1 to 12", lambda value: 1 <= value <= 12, ("num_mistakes",)),
+    ("from 1 to 10000", lambda value: 1 <= value <= 10000, ("sample_images_per_class",)),
+    ("above 0", lambda value: value > 0, (
+        "alpha", "learning_rate", "fine_tune_learning_rate", "full_learning_rate",
+    )),
+    ("above 0 and below 1", lambda value: 0 < value < 1, ("validation_size",)),
+    ("from 0 up to below 1", lambda value: 0 <= value < 1, (
+        "test_size", "dropout_rate", "label_smoothing",
+    )),
+    ("from 0 to 0.5", lambda value: 0 <= value <= 0.5, ("rotation",)),
+    ("from 0 to 0.99", lambda value: 0 <= value <= 0.99, ("translation", "zoom")),
+    ("from 0 to 1", lambda value: 0 <= value <= 1, (
+        "contrast", "max_accuracy_drop", "min_agreement", "min_confidence",
+    )),
+)  # fmt: skip
+# Lists hold words, except this one.
+LISTS_OF_NUMBERS = ("dense_units",)
+# What a kernel says goes straight to standard error, too: it may die before it has passed it on to
+# the notebook. Its own warnings at the start are no last words.
+KERNEL_ARGUMENTS = [
+    "--IPKernelApp.capture_fd_output=False",
+    "--IPKernelApp.quiet=False",
+    "--IPKernelApp.log_level=ERROR",
+]
 
 
 class PipelineError(ValueError):
@@ -43,20 +82,33 @@ def known_parameters() -> dict[str, dict[str, tuple[str, object]]]:
 def read_parameters(file: str | Path) -> dict[str, object]:
     """Read a YAML file of parameters.
 
+    A value is read by its parameter's type, as on the command line, so that 010 is ten.
+
+    Returns:
+        Names and values, each in its parameter's type.
+
     Raises:
-        PipelineError: it is not there or not a mapping of names to values.
+        PipelineError: it is not there, not a mapping of names to values, or names a parameter
+            twice; and what `assign_parameters` raises.
     """
     try:
-        values = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        text = Path(file).read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=yaml.BaseLoader)
+        values = yaml.load(text, Loader=yaml.BaseLoader)
     except OSError as error:
         raise PipelineError(
             f"The parameter file {file} cannot be read: {error.strerror}."
         ) from error
-    except yaml.YAMLError as error:
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise PipelineError(f"The parameter file {file} is not valid YAML: {error}") from error
     if not isinstance(values, dict):
         raise PipelineError(f"The parameter file {file} must hold lines like 'epochs: 20'.")
-    return values
+    for name, times in Counter(key.value for key, _ in node.value).items():
+        if times > 1:
+            raise PipelineError(
+                f"The parameter file {file} gives {name!r} {times} times. Keep one of them."
+            )
+    return _convert_all(values)
 
 
 def assign_parameters(given: Mapping[str, object]) -> dict[str, dict[str, object]]:
@@ -69,43 +121,58 @@ def assign_parameters(given: Mapping[str, object]) -> dict[str, dict[str, object
         For each notebook, all its parameters.
 
     Raises:
-        PipelineError: an unknown parameter (the message names the nearest known one) or a value of
-            the wrong type.
+        PipelineError: an unknown parameter (the message names the nearest known one), or a value
+            of the wrong type or out of its range.
     """
-    known = known_parameters()
-    names = {name for parameters in known.values() for name in parameters}
-    for name in given:
-        if name not in names:
-            near = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0)[0]
-            raise PipelineError(
-                f"There is no parameter {name!r}. Did you mean {near!r}? Known parameters: "
-                f"{', '.join(sorted(names))}."
-            )
+    values = _convert_all(given)
     return {
-        notebook: {
-            name: _convert(name, given[name], type_name) if name in given else default
-            for name, (type_name, default) in parameters.items()
-        }
-        for notebook, parameters in known.items()
+        notebook: {name: values.get(name, default) for name, (_, default) in parameters.items()}
+        for notebook, parameters in known_parameters().items()
     }
 
 
+def _convert_all(given: Mapping[str, object]) -> dict[str, object]:
+    """Return the values in their parameters' types; see `assign_parameters`."""
+    types = {
+        name: type_name
+        for parameters in known_parameters().values()
+        for name, (type_name, _) in parameters.items()
+    }
+    for name in given:
+        if name not in types:
+            near = difflib.get_close_matches(name, sorted(types), n=1, cutoff=0)[0]
+            raise PipelineError(
+                f"There is no parameter {name!r}. Did you mean {near!r}? Known parameters: "
+                f"{', '.join(sorted(types))}."
+            )
+    return {name: _convert(name, value, types[name]) for name, value in given.items()}
+
+
 def _convert(name: str, value: object, type_name: str) -> object:
-    """Return `value` in the parameter's type; text is read as YAML unless text is wanted."""
-    wanted = TYPES[type_name]
-    if wanted is str:
-        return str(value)
-    if isinstance(value, str):
-        # YAML 1.1 takes 1e-3 for text, Python for a number.
-        numeric = re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value)
-        value = float(value) if numeric else yaml.safe_load(value)
-    if wanted is float and type(value) is int:
-        value = float(value)
-    if wanted is list and isinstance(value, (int, float)):
-        value = [value]
-    if type(value) is not wanted:
-        raise PipelineError(f"Parameter {name!r} must be of type {type_name}; got {value!r}.")
-    return value
+    """Return `value`, often a text, in the parameter's type."""
+    try:
+        if type_name == "list":
+            items = yaml.load(value, Loader=yaml.BaseLoader) if isinstance(value, str) else value
+            item_type = "int" if name in LISTS_OF_NUMBERS else "str"
+            items = items if isinstance(items, list) else [items]
+            return [_convert(name, item, item_type) for item in items]
+        if isinstance(value, (list, dict)):
+            raise ValueError
+        if type_name == "str":
+            return str(value)
+        if type_name == "bool":
+            return yaml.SafeLoader.bool_values[str(value).lower()]
+        number = (int if type_name == "int" else float)(str(value))
+    except PipelineError:
+        raise
+    except (ValueError, KeyError, yaml.YAMLError) as error:
+        raise PipelineError(
+            f"Parameter {name!r} must be of type {type_name}; got {value!r}."
+        ) from error
+    for words, keeps, names in RANGES:
+        if name in names and not (number < math.inf and keeps(number)):
+            raise PipelineError(f"Parameter {name!r} must be a number {words}; got {value}.")
+    return number
 
 
 def run(
@@ -125,29 +192,59 @@ def run(
         The finished run.
 
     Raises:
-        PipelineError: wrong parameters, a run folder that exists, or a notebook that failed.
+        PipelineError: wrong parameters, a run folder that exists (or with `resume` is none), or a
+            notebook that failed.
+        ValueError: another run works in the folder, or it cannot be written.
     """
+    started = time.monotonic()
     parameters = assign_parameters(given)
     _check_before_start(parameters)
     shared = {name: parameters[NOTEBOOKS[0]][name] for name in SHARED_PARAMETERS}
-    folder = runs.run_folder(shared["run_name"], shared["output_dir"])
     uses_sample = parameters[NOTEBOOKS[0]]["data"] == ""
-    if folder.exists() and not resume:
-        _clear_sample_run(Run(folder), uses_sample)
-    current = runs.open_run(shared["run_name"], shared["output_dir"])
-    started = time.monotonic()
-    _remove_leftovers(current)
-    for number, notebook in enumerate(NOTEBOOKS):
-        # Notebook 01 always runs: what it reads is the folder of photos itself.
-        if resume and number > 0 and current.is_finished(notebook, parameters[notebook]):
-            say(f"[{number + 1}/5] {notebook}: unchanged, not run again")
-            continue
-        head = f"[{number + 1}/5] {notebook}: "
-        seconds = _run_notebook(current, notebook, parameters[notebook], Progress(say, head))
-        say(f"{head}{seconds:.0f} s")
-    write_report(current)
+    current = Run(runs.run_folder(shared["run_name"], shared["output_dir"]))
+    _check_folder(current, resume, uses_sample)
+    runs.open_run(shared["run_name"], shared["output_dir"])
+    with current.lock():
+        _check_folder(current, resume, uses_sample)  # Another command may just have filled it.
+        if not resume:
+            _clear_sample_run(current)
+        for folder in (current.folder, current.path("checkpoints")):
+            runs.clear_leftovers(folder)
+        if not current.is_run:
+            # A run that is killed before its first notebook starts is a run, too.
+            current.update(run_name=current.name, notebooks={})
+        for number, notebook in enumerate(NOTEBOOKS):
+            # Notebook 01 always runs: what it reads is the folder of photos itself.
+            if resume and number > 0 and current.is_finished(notebook, parameters[notebook]):
+                say(f"[{number + 1}/5] {notebook}: unchanged, not run again")
+                continue
+            head = f"[{number + 1}/5] {notebook}: "
+            seconds = _run_notebook(current, notebook, parameters[notebook], Progress(say, head))
+            say(f"{head}{seconds:.0f} s")
+        write_report(current)
     say(f"Finished in {time.monotonic() - started:.0f} s.")
     return current
+
+
+def _check_folder(run: Run, resume: bool, uses_sample: bool) -> None:
+    """Refuse a folder whose content is not this run's to go on with or to replace.
+
+    Raises:
+        PipelineError: it holds something else.
+    """
+    if run.is_empty:
+        return
+    if resume and not run.is_run:
+        raise PipelineError(
+            f"The folder {run.folder} is no run: it holds files, but no run.json of one. Nothing "
+            "in it was touched. Give the name of a run with --run-name and its place with "
+            "--output-dir."
+        )
+    if not resume and not (uses_sample and run.is_run and run.is_sample):
+        raise PipelineError(
+            f"The run folder {run.folder} exists already, and nothing is written over. Give "
+            "another name with --run-name, go on with it with --resume, or delete it yourself."
+        )
 
 
 def _check_before_start(parameters: Mapping[str, Mapping[str, object]]) -> None:
@@ -162,32 +259,14 @@ def _check_before_start(parameters: Mapping[str, Mapping[str, object]]) -> None:
         images.find_images(explore["data"], explore["image_root"])
 
 
-def _clear_sample_run(run: Run, uses_sample: bool) -> None:
-    """Empty the folder of an earlier run of the sample set, so that it can be made anew.
-
-    Raises:
-        PipelineError: the folder holds anything else.
-    """
-    if not any(run.folder.iterdir()):
-        return
-    if not (uses_sample and run.is_sample):
-        raise PipelineError(
-            f"The run folder {run.folder} exists already, and nothing is written over. Give "
-            "another name with --run-name, go on with it with --resume, or delete it yourself."
-        )
+def _clear_sample_run(run: Run) -> None:
+    """Remove what an earlier run of the sample set wrote, so that it can be made anew."""
     written = [name for names in runs.WRITES.values() for name in names]
     for name in (*written, "tflite", "checkpoints", "notebooks", "report.html", "run.json"):
         if run.path(name).is_dir():
             shutil.rmtree(run.path(name))
         else:
             run.path(name).unlink(missing_ok=True)
-
-
-def _remove_leftovers(run: Run) -> None:
-    """Remove what was being written when the run was killed; see `runs.atomic_path`."""
-    for folder in (run.folder, run.path("checkpoints")):
-        for leftover in folder.glob(".*"):
-            shutil.rmtree(leftover, ignore_errors=True)
 
 
 class Progress:
@@ -218,8 +297,18 @@ def _run_notebook(
     output = run.path(f"notebooks/{notebook}.ipynb")
     output.parent.mkdir(exist_ok=True)
     started = time.monotonic()
-    failure = None
-    with quiet():  # the kernel's own start-up notes
+    with tempfile.TemporaryFile() as words:
+
+        class KernelManager(AsyncKernelManager):
+            """Keeps what a kernel says on standard error, its last words above all."""
+
+            async def start_kernel(self, **options):
+                # Without this its debugger, which nobody uses here, warns of itself.
+                environment = os.environ | {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+                await super().start_kernel(
+                    stdout=subprocess.DEVNULL, stderr=words, env=environment, **options
+                )
+
         try:
             papermill.execute_notebook(
                 notebook_path(notebook),
@@ -229,21 +318,24 @@ def _run_notebook(
                 cwd=notebook_path(notebook).parent,
                 progress_bar=False,
                 stdout_file=progress,
+                kernel_manager_class=KernelManager,
+                extra_arguments=KERNEL_ARGUMENTS,
             )
-        except (papermill.PapermillExecutionError, RuntimeError) as error:
-            failure = error
-    if isinstance(failure, papermill.PapermillExecutionError):
-        # The project's own errors speak for themselves; others are named.
-        kind = "" if failure.ename in ("ValueError", "GateError") else f"{failure.ename}: "
-        raise PipelineError(
-            f"Notebook {notebook} stopped. {kind}{failure.evalue.strip()}\n"
-            f"The traceback is in {output}."
-        )
-    if failure:  # nbclient's DeadKernelError is a RuntimeError
-        raise PipelineError(
-            f"Notebook {notebook} stopped because its kernel died, most often for lack of memory: "
-            f"try a smaller batch_size or image_size. What it had done is in {output}. ({failure})"
-        )
+        except papermill.PapermillExecutionError as error:
+            # The project's own errors speak for themselves; others are named.
+            kind = "" if error.ename in ("ValueError", "GateError") else f"{error.ename}: "
+            raise PipelineError(
+                f"Notebook {notebook} stopped. {kind}{error.evalue.strip()}\n"
+                f"The traceback is in {output}."
+            ) from error
+        except RuntimeError as error:  # nbclient's DeadKernelError is one
+            words.seek(max(0, words.seek(0, os.SEEK_END) - 5000))
+            last = words.read().decode(errors="replace").strip().splitlines()[-10:]
+            raise PipelineError(
+                f"Notebook {notebook} stopped because its kernel died, most often for lack of "
+                "memory: try a smaller batch_size or image_size. What it had done is in "
+                f"{output}. ({error})" + "\n".join(["\nIts last words:", *last] if last else [])
+            ) from error
     return time.monotonic() - started
 
 

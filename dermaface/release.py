@@ -5,6 +5,7 @@ import hashlib
 import json
 from pathlib import Path
 import shutil
+import zipfile
 
 import dermaface
 from dermaface import evaluation, images, runtime, sample, tflite_file
@@ -36,8 +37,16 @@ def facts_for(run: Run, variant: str, **more: object) -> dict:
         run: its `model.keras` and `run.json` are read.
         variant: of the file.
         more: further facts.
+
+    Returns:
+        Names and values for JSON. `keras_model_sha256` is the SHA-256 of `config.json` and
+        `model.weights.h5`, one after the other, as `model.keras` holds them: the archive's other
+        part tells when it was saved. `unzip -p model.keras config.json model.weights.h5 |
+        sha256sum` gives the same.
     """
-    model_sha256 = hash_file(run.path("model.keras"))
+    with zipfile.ZipFile(run.path("model.keras")) as archive:
+        parts = [archive.read(name) for name in ("config.json", "model.weights.h5")]
+    model_sha256 = hashlib.sha256(b"".join(parts)).hexdigest()
     return {
         "name": run.name,
         "version": f"{dermaface.__version__}-{model_sha256[:12]}",

@@ -16,6 +16,7 @@ import tempfile
 import time
 
 import dermaface
+import filelock
 
 NOTEBOOKS = (
     "01_explore_data",
@@ -57,6 +58,8 @@ TAKES = {
 # Where a run lies and how it is seeded belong to every notebook; all else belongs to one.
 SHARED_PARAMETERS = ("run_name", "output_dir", "seed")
 PACKAGES = ("tensorflow", "keras", "ai-edge-litert", "numpy", "pillow")
+# Begins the name of all that is there only while something is being written.
+TEMPORARY_PREFIX = ".dermaface-"
 
 
 def project_root() -> Path:
@@ -78,19 +81,65 @@ def project_root() -> Path:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` (same suffix), and rename it to `path` at the end.
 
-    A killed process leaves either the old file or the new one, never half of it; the temporary
-    file's name starts with a dot. Works for a folder, too, which then replaces the old one.
+    A killed process leaves either the old file or the new one, never half of it. Works for a
+    folder, too, which then replaces the old one; killed between these two steps, it leaves the old
+    one where `clear_leftovers` finds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    holder = Path(tempfile.mkdtemp(prefix=".", dir=path.parent))
+    holder = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent))
     try:
         temporary = holder / path.name
         yield temporary
         if path.is_dir():
-            path.rename(holder / "old")
+            (holder / "old").mkdir()
+            path.rename(holder / "old" / path.name)
         os.replace(temporary, path)
     finally:
-        shutil.rmtree(holder, ignore_errors=True)
+        _remove_holder(holder)
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what was being written into a folder when the process was killed.
+
+    A folder that was about to be replaced gets its place back.
+    """
+    for holder in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        if holder.is_dir():
+            _remove_holder(holder)
+
+
+def _remove_holder(holder: Path) -> None:
+    """Remove the folder in which `atomic_path` writes, after putting back what lost its place."""
+    for old in holder.glob("old/*"):
+        place = holder.parent / old.name
+        # What has been replaced is never put back, even if this removal stops half-way.
+        old.rename(holder / "replaced" if place.exists() else place)
+    shutil.rmtree(holder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _lock(path: Path, seconds: float) -> Iterator[None]:
+    """Hold a lock that ends with the process, waiting for it at most so many seconds.
+
+    Raises:
+        ValueError: another process holds it for longer.
+    """
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(timeout=seconds)
+    except filelock.Timeout as error:
+        raise ValueError(
+            f"Another dermaface run works in this folder: {path.parent}. Wait until it has "
+            "finished, or give another name with --run-name."
+        ) from error
+    try:
+        yield
+    finally:
+        # Whoever waits for the lock finds its file removed and makes a new one. Windows does not
+        # remove an open file; there it stays.
+        with contextlib.suppress(OSError):
+            path.unlink()
+        lock.release()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -143,7 +192,40 @@ class Run:
 
     def update(self, **facts: object) -> None:
         """Add top-level facts to `run.json`."""
-        write_json(self.path("run.json"), self.read() | facts)
+        with self._edit() as noted:
+            noted.update(facts)
+
+    @contextlib.contextmanager
+    def _edit(self) -> Iterator[dict]:
+        """Yield what `run.json` holds and write it back, one process at a time."""
+        with _lock(self.path(f"{TEMPORARY_PREFIX}json.lock"), seconds=60):
+            noted = self.read()
+            yield noted
+            write_json(self.path("run.json"), noted)
+
+    def lock(self) -> contextlib.AbstractContextManager[None]:
+        """Keep other commands out of the folder, in a `with` block.
+
+        Raises:
+            ValueError: another command works in it.
+        """
+        return _lock(self.path(f"{TEMPORARY_PREFIX}run.lock"), seconds=0)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the folder is not there or holds nothing but what is being written."""
+        if not self.folder.is_dir():
+            return True
+        return all(path.name.startswith(TEMPORARY_PREFIX) for path in self.folder.iterdir())
+
+    @property
+    def is_run(self) -> bool:
+        """Whether the folder holds a `run.json` as this project writes it."""
+        try:
+            noted = self.read()
+        except (OSError, ValueError):
+            return False
+        return isinstance(noted, dict) and {"run_name", "notebooks"} <= set(noted)
 
     @property
     def data_root(self) -> Path:
@@ -188,24 +270,21 @@ class Run:
             )
         parameters = {name: namespace[name] for name in namespace["__annotations__"]}
         part = {"parameters": parameters, "started": time.time()}
-        self.update(
-            run_name=self.name,
-            seed=parameters["seed"],
-            versions={"python": platform.python_version(), "dermaface": dermaface.__version__}
-            | {name: importlib.metadata.version(name) for name in PACKAGES},
-            notebooks=self.read().get("notebooks", {}) | {notebook: part},
-        )
+        versions = {"python": platform.python_version(), "dermaface": dermaface.__version__}
+        versions |= {name: importlib.metadata.version(name) for name in PACKAGES}
+        with self._edit() as noted:
+            noted.update(run_name=self.name, seed=parameters["seed"], versions=versions)
+            noted.setdefault("notebooks", {})[notebook] = part
 
     def finish(self, notebook: str) -> None:
         """Note that a notebook has finished: its seconds, and hashes of what it read and wrote."""
-        notebooks = self.read()["notebooks"]
-        part = notebooks[notebook]
-        part["seconds"] = round(time.time() - part.pop("started"), 1)
-        part["finished"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        part["took"] = self._taken(notebook)
-        part["read"] = self._hashes(READS[notebook])
-        part["wrote"] = self._hashes(WRITES[notebook])
-        self.update(notebooks=notebooks)
+        facts = {"took": self._taken(notebook), "read": self._hashes(READS[notebook])}
+        facts["wrote"] = self._hashes(WRITES[notebook])
+        with self._edit() as noted:
+            part = noted["notebooks"][notebook]
+            part["seconds"] = round(time.time() - part.pop("started"), 1)
+            part["finished"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+            part.update(facts)
 
     def _hashes(self, names: Iterable[str]) -> dict[str, str]:
         """Return the hash of each of the run's files named."""

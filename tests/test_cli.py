@@ -164,6 +164,26 @@ def test_run_without_the_notebooks_packages_says_what_to_install():
     assert "extra 'notebooks'" in done.stderr and "papermill" in done.stderr
 
 
+def test_signals_end_a_run_as_ctrl_c_does():
+    code = (
+        "import os, signal\nfrom dermaface import cli, pipeline\n"
+        "def send(number):\n"
+        "    def run(*_, **__):\n"
+        "        os.kill(os.getpid(), number)\n"
+        "        raise ValueError('goes on')\n"
+        "    pipeline.run = run\n"
+        "    return cli.main(['run'])\n"
+        "print([send(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)])\n"
+        "assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does\n"
+        "print(send(signal.SIGHUP))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "[130, 143, 129]\n1\n", done.stderr
+    line = "dermaface: interrupted. dermaface run --resume goes on with a run.\n"
+    assert done.stderr == 3 * line + "dermaface: goes on\n"
+
+
 def test_help_is_light():
     code = (
         "import sys\nfrom dermaface.cli import main\n"

@@ -3,7 +3,10 @@
 import contextlib
 import io
 import json
+from pathlib import Path
 import shutil
+import signal
+import subprocess
 import sys
 import time
 
@@ -162,22 +165,62 @@ def test_a_home_folder_that_cannot_be_written_leaves_no_chatter(quick_run):
                 assert output.get("name") != "stderr", output["text"]
 
 
-def test_a_kernel_that_dies_is_told_in_one_paragraph(tmp_path, monkeypatch):
+def write_notebook(path, code):
+    """Write a notebook with a parameters cell and one more cell."""
     notebook = nbformat.v4.new_notebook(
         cells=[
             nbformat.v4.new_code_cell("run_name: str = ''", metadata={"tags": ["parameters"]}),
-            nbformat.v4.new_code_cell("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"),
+            nbformat.v4.new_code_cell(code),
         ],
         metadata={"kernelspec": {"name": "python3", "language": "python", "display_name": ""}},
     )
-    nbformat.write(notebook, tmp_path / "dies.ipynb")
+    nbformat.write(notebook, path)
+
+
+def test_a_kernel_that_dies_is_told_in_one_paragraph_with_its_last_words(
+    tmp_path, monkeypatch, capfd
+):
+    write_notebook(
+        tmp_path / "dies.ipynb",
+        "import os, sys\nprint('from Python', file=sys.stderr)\n"
+        "os.write(2, b'terminate called: no room for the tensor\\n')\nos.abort()",
+    )
     monkeypatch.setattr(pipeline, "notebook_path", lambda name: tmp_path / "dies.ipynb")
     (tmp_path / "run").mkdir()
     with pytest.raises(pipeline.PipelineError, match="its kernel died") as caught:
         pipeline._run_notebook(Run(tmp_path / "run"), NOTEBOOKS[2], {"run_name": "run"})
     for word in (NOTEBOOKS[2], "memory", "smaller batch_size", str(tmp_path / "run")):
         assert word in str(caught.value)
+    last = ["Its last words:", "from Python", "terminate called: no room for the tensor"]
+    assert str(caught.value).splitlines()[-3:] == last
+    assert capfd.readouterr() == ("", "")
     assert (tmp_path / "run" / "notebooks" / f"{NOTEBOOKS[2]}.ipynb").is_file()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs POSIX signals")
+def test_a_terminated_run_shuts_its_kernel_down(tmp_path):
+    pid = tmp_path / "pid"
+    write_notebook(
+        tmp_path / "waits.ipynb",
+        "import os, pathlib, time\n"
+        f"pathlib.Path({str(pid)!r}).write_text(str(os.getpid()) + '.')\ntime.sleep(100)",
+    )
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom dermaface import cli, pipeline, runs\n"
+        f"pipeline.notebook_path = lambda name: Path({str(tmp_path)!r}) / 'waits.ipynb'\n"
+        f"run = runs.open_run('run', {str(tmp_path)!r})\n"
+        "pipeline.run = lambda *_, **__: pipeline._run_notebook(run, 'waits', {})\n"
+        "sys.exit(cli.main(['run']))"
+    )
+    process = psutil.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (pid.is_file() and pid.read_text().endswith(".")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.terminate()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 143, said
+    assert said == "dermaface: interrupted. dermaface run --resume goes on with a run.\n"
+    assert not psutil.pid_exists(int(pid.read_text()[:-1]))
 
 
 def test_resume_runs_only_what_changed(quick, quick_run):
@@ -209,7 +252,7 @@ def test_a_run_killed_in_training_is_resumed_and_ends_with_the_same_figures(
         victim.kill()
     process.wait()
     assert state.is_file() and not (tmp_path / "killed" / "model.keras").exists()
-    (tmp_path / "killed" / ".left" / "half").mkdir(parents=True)
+    (tmp_path / "killed" / f"{runs.TEMPORARY_PREFIX}left" / "half").mkdir(parents=True)
 
     assert cli.main([*arguments, "--resume"]) == 0
     run = Run(tmp_path / "killed")
@@ -277,7 +320,7 @@ def test_a_run_of_the_sample_that_stopped_early_is_made_anew(tmp_path, capsys):
     out = ["run", "--output-dir", str(tmp_path), "--run-name", "demo"]
     for _ in range(2):
         message = fail(
-            capsys, *out, "-p", "sample_images_per_class", "2", "-p", "validation_size", "1.0"
+            capsys, *out, "-p", "sample_images_per_class", "2", "-p", "validation_size", "0.9"
         )
         assert "leave something" in message
 
@@ -289,6 +332,45 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, capsys):
         capsys, "run", "--output-dir", str(tmp_path), "--run-name", "mine"
     )
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("noted", [None, "{", "[]", '{"run_name": "of another program"}'])
+def test_resume_touches_nothing_in_a_folder_that_is_no_run(tmp_path, monkeypatch, capsys, noted):
+    monkeypatch.setattr(pipeline, "_run_notebook", None)
+    mine = tmp_path / "mine"
+    for name in (".git", ".ssh", "photos"):
+        (mine / name).mkdir(parents=True)
+        (mine / name / "config").write_text("years of work")
+    if noted is not None:
+        (mine / "run.json").write_text(noted)
+    before = {path: path.stat().st_mtime_ns for path in [mine, *mine.rglob("*")]}
+    message = fail(capsys, "run", "--output-dir", str(tmp_path), "--run-name", "mine", "--resume")
+    assert "is no run" in message and str(mine) in message
+    assert {path: path.stat().st_mtime_ns for path in [mine, *mine.rglob("*")]} == before
+
+
+def test_a_run_stopped_before_its_first_notebook_can_be_resumed(tmp_path, monkeypatch):
+    def stop(run, *_):
+        assert run.is_run
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "_run_notebook", stop)
+    (tmp_path / "demo" / f"{runs.TEMPORARY_PREFIX}left").mkdir(parents=True)
+    for more in ([], ["--resume"]):
+        assert cli.main(["run", "--output-dir", str(tmp_path), *more]) == 130
+    assert [path.name for path in (tmp_path / "demo").iterdir()] == ["run.json"]
+
+
+@pytest.mark.parametrize("resume", [[], ["--resume"]])
+def test_a_second_run_in_the_same_folder_is_refused(tmp_path, monkeypatch, capsys, resume):
+    run = runs.open_run("demo", tmp_path)
+    run.update(run_name="demo", data={"sample": True}, notebooks={})
+    run.path("images.csv").write_text("of the first run")
+    monkeypatch.setattr(pipeline, "_run_notebook", None)
+    with run.lock():
+        message = fail(capsys, "run", "--output-dir", str(tmp_path), *resume)
+    assert "Another dermaface run works in this folder" in message
+    assert run.path("images.csv").read_text() == "of the first run"
 
 
 def test_bad_photos_stop_the_run_with_one_paragraph_and_leave_the_traceback(tmp_path, capsys):
@@ -326,6 +408,17 @@ def test_an_unknown_backbone_stops_before_the_first_notebook(tmp_path, capsys):
         ({"epochs": "many"}, "'epochs' must be of type int; got 'many'"),
         ({"epochs": "2.5"}, "must be of type int"),
         ({"use_class_weights": "3"}, "must be of type bool"),
+        ({"epochs": "1:30"}, "'epochs' must be of type int; got '1:30'"),
+        ({"image_size": "[1"}, "'image_size' must be of type int; got '\\[1'"),
+        ({"dense_units": "[1"}, "'dense_units' must be of type list; got '\\[1'"),
+        ({"dense_units": "[64, wide]"}, "'dense_units' must be of type int; got 'wide'"),
+        ({"data": ["a", "b"]}, "'data' must be of type str"),
+        ({"learning_rate": ".nan"}, "'learning_rate' must be of type float"),
+        ({"epochs": "-1"}, "'epochs' must be a number 0 or more; got -1"),
+        ({"image_size": "0"}, "'image_size' must be a number 1 or more; got 0"),
+        ({"dense_units": "[64, 0]"}, "'dense_units' must be a number 1 or more; got 0"),
+        ({"min_confidence": "2"}, "'min_confidence' must be a number from 0 to 1; got 2"),
+        ({"seed": "4294967296"}, "'seed' must be a number from 0 to 4294967295"),
     ],
 )
 def test_wrong_parameters_are_named(given, message):
@@ -353,25 +446,109 @@ def test_values_take_their_parameters_type():
     assert {parameters["run_name"] for parameters in assigned.values()} == {"7"}
 
 
-@pytest.mark.parametrize("content", ["- a\n- b\n", "a: [", None])
+def numeric_parameters():
+    """Return the names of the parameters that are numbers."""
+    return sorted(
+        name
+        for parameters in pipeline.known_parameters().values()
+        for name, (type_name, _) in parameters.items()
+        if type_name in ("int", "float") or name in pipeline.LISTS_OF_NUMBERS
+    )
+
+
+def test_every_number_has_one_range():
+    ranged = [name for _, _, names in pipeline.RANGES for name in names]
+    assert len(ranged) == len(set(ranged)) and set(ranged) == set(numeric_parameters())
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1"])
+def test_no_number_may_be_infinite_negative_or_none(value):
+    for name in numeric_parameters():
+        with pytest.raises(pipeline.PipelineError, match=f"Parameter '{name}' must be"):
+            pipeline.assign_parameters({name: value})
+
+
+def test_a_number_is_read_as_people_write_it(tmp_path):
+    (tmp_path / "p.yaml").write_text("epochs: 010\nlearning_rate: 1e-3\nrun_name: 010\n")
+    values = pipeline.read_parameters(tmp_path / "p.yaml")
+    assert values == {"epochs": 10, "learning_rate": 0.001, "run_name": "010"}
+    assert pipeline.assign_parameters({"epochs": "010"})["03_train_model"]["epochs"] == 10
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("epochs: 1:30\n", "'epochs' must be of type int; got '1:30'"),
+        ("epochs: 3\nseed: 1\nepochs: 4\n", "gives 'epochs' 2 times"),
+        ("learning_rate: .nan\n", "'learning_rate' must be of type float"),
+        ("3: 4\n", "no parameter '3'"),
+    ],
+)
+def test_a_parameter_file_with_a_mistake(tmp_path, content, message):
+    (tmp_path / "p.yaml").write_text(content)
+    with pytest.raises(pipeline.PipelineError, match=message):
+        pipeline.read_parameters(tmp_path / "p.yaml")
+
+
+@pytest.mark.parametrize("content", ["- a\n- b\n", "a: [", "a: \udcff", None])
 def test_a_parameter_file_that_cannot_be_read(tmp_path, content, capsys):
     file = tmp_path / "p.yaml"
     if content is not None:
-        file.write_text(content)
+        file.write_text(content, encoding="utf-8", errors="surrogateescape")
     assert str(file) in fail(capsys, "run", "-f", str(file), "--output-dir", str(tmp_path / "out"))
 
 
-def test_p_wins_over_f_and_f_over_photos_yaml(tmp_path, monkeypatch):
-    (tmp_path / "p.yaml").write_text("epochs: 7\nimage_size: 160\n")
-    seen = {}
+@pytest.fixture
+def ask(tmp_path, monkeypatch):
+    """Return a function of command-line options to the parameters that reach the pipeline."""
 
     def fake_run(given, resume, say):
-        seen.update(given)
+        seen.append(given)
         raise pipeline.PipelineError("enough")
 
+    def ask(*options):
+        assert cli.main(["run", *options]) == 1
+        return seen.pop()
+
+    seen = []
     monkeypatch.setattr(pipeline, "run", fake_run)
-    options = ["--data", str(tmp_path), "-f", str(tmp_path / "p.yaml"), "-p", "epochs", "9"]
-    assert cli.main(["run", *options]) == 1
+    monkeypatch.chdir(tmp_path)
+    return ask
+
+
+def test_p_wins_over_f_and_f_over_photos_yaml(tmp_path, ask):
+    (tmp_path / "p.yaml").write_text("epochs: 7\nimage_size: 160\n")
+    seen = ask("--data", str(tmp_path), "-f", "p.yaml", "-p", "epochs", "9")
     assert seen["backbone"] == "mobilenet_v2"  # from photos.yaml
     assert seen["image_size"] == 160 and seen["epochs"] == "9"
     assert seen["run_name"] == tmp_path.name
+
+
+def test_data_means_the_same_wherever_it_is_given(tmp_path, ask):
+    (tmp_path / "photos.2024").mkdir()
+    (tmp_path / "p.yaml").write_text("data: photos.2024\n")
+    seen = ask("--data", "photos.2024")
+    assert seen["data"] == str(tmp_path / "photos.2024") and seen["run_name"] == "photos.2024"
+    assert seen["backbone"] == "mobilenet_v2"
+    assert ask("-p", "data", "photos.2024") == seen == ask("-f", "p.yaml")
+    assert ask("-p", "data", "") == {"data": ""}  # the sample set
+
+
+def test_a_run_of_a_csv_file_has_the_files_name_without_its_ending(tmp_path, ask):
+    (tmp_path / "labels.2024.csv").write_text("path,label\n")
+    assert ask("--data", "labels.2024.csv")["run_name"] == "labels.2024"
+
+
+def test_known_names_win_over_files_of_that_name(tmp_path, ask):
+    for name in ("mobilenet_v2", "hub_mobilenet_v2", "mine", "pretrained", "random", "w.h5"):
+        Path(name).mkdir()
+    for name in ("mobilenet_v2", "hub_mobilenet_v2"):
+        assert ask("-p", "backbone", name)["backbone"] == name
+    for name in ("pretrained", "random"):
+        assert ask("-p", "weights", name)["weights"] == name
+    seen = ask("-p", "backbone", "mine", "-p", "weights", "w.h5")
+    assert seen == {"backbone": str(tmp_path / "mine"), "weights": str(tmp_path / "w.h5")}
+
+
+def test_an_empty_data_option_is_not_the_sample_set(ask, capsys):
+    assert "--data is empty" in fail(capsys, "run", "--data", "")

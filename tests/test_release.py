@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import time
+import zipfile
 
 from conftest import CLASS_NAMES
 from dermaface import cli, evaluation, release, runs, runtime, sample, tflite_file
@@ -164,7 +166,9 @@ SCORE = {
 def run(tmp_path, tflite_files, sample_folder):
     """Return a run that has everything that the release is made of."""
     run = runs.open_run("r", tmp_path)
-    runs.write_text(run.path("model.keras"), "stands for the model")
+    with zipfile.ZipFile(run.path("model.keras"), "w") as archive:
+        for name in ("config.json", "model.weights.h5"):
+            archive.writestr(name, "stands for the model")
     run.update(
         data={"fingerprint": "f1n9er", "sample": True, "root": str(sample_folder)},
         notebooks={
@@ -378,3 +382,23 @@ def test_a_release_that_fails_its_own_check_does_not_come_to_be(run, monkeypatch
     with pytest.raises(ValueError, match="a probability is off by"):
         write(run)
     assert not run.path("release").exists()
+
+
+def test_a_model_saved_again_has_the_same_facts(tmp_path):
+    from dermaface.quiet_tensorflow import keras
+
+    run = runs.open_run("r", tmp_path)
+    run.update(notebooks={"01_explore_data": {"parameters": {"data": "", "blur_threshold": 4.0}}})
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    facts, files = [], []
+    for _ in range(2):
+        model.save(run.path("model.keras"))
+        facts.append(release.facts_for(run, "int8"))
+        files.append(run.path("model.keras").read_bytes())
+        time.sleep(1.1)  # the archive tells the second in which it was saved
+    assert facts[0] == facts[1] and files[0] != files[1]
+    model.layers[0].bias.assign([0.0, 1.0])
+    model.save(run.path("model.keras"))
+    changed = release.facts_for(run, "int8")
+    assert changed["keras_model_sha256"] != facts[0]["keras_model_sha256"]
+    assert changed["version"] != facts[0]["version"]

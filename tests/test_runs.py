@@ -1,6 +1,8 @@
 """Tests of dermaface.runs."""
 
+from concurrent.futures import ThreadPoolExecutor
 import json
+import os
 import subprocess
 import sys
 
@@ -34,6 +36,80 @@ def test_atomic_path_replaces_a_folder(tmp_path):
             folder.mkdir()
             (folder / content).write_text(content)
     assert [p.name for p in (tmp_path / "release").iterdir()] == ["two"]
+
+
+def write_release(folder, content):
+    with runs.atomic_path(folder / "release") as temporary:
+        temporary.mkdir()
+        (temporary / "model.tflite").write_text(content)
+
+
+def test_a_folder_that_cannot_be_replaced_keeps_its_place(tmp_path, monkeypatch):
+    write_release(tmp_path, "old")
+
+    def refuse(source, target):
+        raise PermissionError("the new folder may not get its name")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", refuse)
+        with pytest.raises(PermissionError):
+            write_release(tmp_path, "new")
+    assert [p.name for p in tmp_path.iterdir()] == ["release"]
+    assert (tmp_path / "release" / "model.tflite").read_text() == "old"
+
+
+def test_a_folder_whose_replacement_was_killed_half_way_gets_its_place_back(tmp_path):
+    code = (
+        "import os\nfrom pathlib import Path\nfrom dermaface import runs\n"
+        "os.replace = lambda *paths: os._exit(9)\n"
+        f"with runs.atomic_path(Path({str(tmp_path / 'release')!r})) as folder: folder.mkdir()"
+    )
+    write_release(tmp_path, "old")
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 9
+    assert not (tmp_path / "release").exists()
+    runs.clear_leftovers(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["release"]
+    assert (tmp_path / "release" / "model.tflite").read_text() == "old"
+
+
+def test_only_leftovers_of_our_own_are_cleared(tmp_path):
+    for name in (".git", ".ssh", f"{runs.TEMPORARY_PREFIX}a1b2"):
+        (tmp_path / name / "inside").mkdir(parents=True)
+    runs.clear_leftovers(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".git", ".ssh"]
+
+
+def test_updates_at_the_same_time_lose_nothing(tmp_path):
+    run = runs.open_run("a", tmp_path)
+    with ThreadPoolExecutor(10) as pool:
+        list(pool.map(lambda n: run.update(**{f"fact_{n}": n}), range(30)))
+    assert run.read() == {f"fact_{n}": n for n in range(30)}
+    assert [p.name for p in run.folder.iterdir()] == ["run.json"]
+
+
+def test_a_locked_run_is_refused_until_it_is_free(tmp_path):
+    run = runs.open_run("a", tmp_path)
+    with run.lock():
+        run.update(written="while the run is locked")
+        with pytest.raises(ValueError, match="Another dermaface run works in this folder: .*a"):
+            with run.lock():
+                pass
+    with run.lock():
+        pass
+    assert [p.name for p in run.folder.iterdir()] == ["run.json"]
+
+
+def test_the_lock_of_a_killed_process_does_not_last(tmp_path):
+    run = runs.open_run("a", tmp_path)
+    code = (
+        "import os\nfrom dermaface import runs\n"
+        f"with runs.open_run('a', {str(tmp_path)!r}).lock(): os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 9
+    assert run.is_empty
+    with run.lock():
+        pass
+    assert not list(run.folder.iterdir())
 
 
 def test_output_dir_is_resolved_from_the_project_root(monkeypatch, tmp_path):
