@@ -14,6 +14,7 @@ import tempfile
 import time
 
 from dermaface import backbones, images, runs
+from dermaface.quiet import quiet
 from dermaface.runs import NOTEBOOKS, SHARED_PARAMETERS, Run
 from jupyter_client import AsyncKernelManager
 from nbconvert import HTMLExporter
@@ -297,7 +298,9 @@ def _run_notebook(
     output = run.path(f"notebooks/{notebook}.ipynb")
     output.parent.mkdir(exist_ok=True)
     started = time.monotonic()
-    with tempfile.TemporaryFile() as words:
+    failure, last_words = None, []
+    # papermill's own log would say once more what is said below.
+    with quiet(), tempfile.TemporaryFile() as words:
 
         class KernelManager(AsyncKernelManager):
             """Keeps what a kernel says on standard error, its last words above all."""
@@ -321,21 +324,24 @@ def _run_notebook(
                 kernel_manager_class=KernelManager,
                 extra_arguments=KERNEL_ARGUMENTS,
             )
-        except papermill.PapermillExecutionError as error:
-            # The project's own errors speak for themselves; others are named.
-            kind = "" if error.ename in ("ValueError", "GateError") else f"{error.ename}: "
-            raise PipelineError(
-                f"Notebook {notebook} stopped. {kind}{error.evalue.strip()}\n"
-                f"The traceback is in {output}."
-            ) from error
-        except RuntimeError as error:  # nbclient's DeadKernelError is one
+        except (papermill.PapermillExecutionError, RuntimeError) as error:
+            failure = error
             words.seek(max(0, words.seek(0, os.SEEK_END) - 5000))
-            last = words.read().decode(errors="replace").strip().splitlines()[-10:]
-            raise PipelineError(
-                f"Notebook {notebook} stopped because its kernel died, most often for lack of "
-                "memory: try a smaller batch_size or image_size. What it had done is in "
-                f"{output}. ({error})" + "\n".join(["\nIts last words:", *last] if last else [])
-            ) from error
+            last_words = words.read().decode(errors="replace").strip().splitlines()[-10:]
+    if isinstance(failure, papermill.PapermillExecutionError):
+        # The project's own errors speak for themselves; others are named.
+        kind = "" if failure.ename in ("ValueError", "GateError") else f"{failure.ename}: "
+        raise PipelineError(
+            f"Notebook {notebook} stopped. {kind}{failure.evalue.strip()}\n"
+            f"The traceback is in {output}."
+        )
+    if failure:  # nbclient's DeadKernelError is a RuntimeError
+        told = "\n".join(["\nIts last words:", *last_words]) if last_words else ""
+        raise PipelineError(
+            f"Notebook {notebook} stopped because its kernel died, most often for lack of memory: "
+            f"try a smaller batch_size or image_size. What it had done is in {output}. ({failure})"
+            f"{told}"
+        )
     return time.monotonic() - started
 
 
