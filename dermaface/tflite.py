@@ -15,7 +15,7 @@ import numpy as np
 from tensorflow.lite.python.convert import mlir_quantize
 
 with quiet():
-    from ai_edge_quantizer import qtyping, quantizer, recipe_manager
+    from litert_quantizer import qtyping, quantizer, recipe_manager
 
 # float32: as trained. float16: weights stored in half precision. dynamic: weights in 8 bits, what
 # flows between layers too, but measured anew for each photo. int8: weights and activations in 8
@@ -276,7 +276,7 @@ def _set_values(model, index: int, values: np.ndarray) -> None:
     model.buffers[tensor.buffer].data = np.frombuffer(content, np.uint8)
 
 
-# --- With ai-edge-quantizer -----------------------------------------------------------------------
+# --- With litert-quantizer ------------------------------------------------------------------------
 
 
 def quantize_weights(rounded: bytes) -> bytes:
@@ -297,7 +297,7 @@ def quantize_weights(rounded: bytes) -> bytes:
 
 
 def quantize_static(rounded: bytes, calibration: np.ndarray, mixed: bool = False) -> bytes:
-    """Return an int8 file by ai-edge-quantizer, ranges from the smallest to the largest value.
+    """Return an int8 file by litert-quantizer, ranges from the smallest to the largest value.
 
     Args:
         rounded: a float file, as from `round_weights`.
@@ -343,7 +343,7 @@ def _quantize_static(rounded: bytes, ranges: dict, in_floats: list[str]) -> byte
 def _named_ranges(rounded: bytes, calibration: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
     """Return the smallest and the largest value of what flows in a file, by tensor name.
 
-    ai-edge-quantizer's own calibration lets the ranges follow the photos slowly, and so cuts off
+    litert-quantizer's own calibration lets the ranges follow the photos slowly, and so cuts off
     the largest values.
     """
     model = tflite_file.unpack(rounded)
@@ -364,7 +364,7 @@ def _named_ranges(rounded: bytes, calibration: np.ndarray) -> dict[str, dict[str
 def _run_quantizer(
     rounded: bytes, recipe: recipe_manager.RecipeManager, ranges: dict | None = None
 ) -> bytes:
-    """Return what ai-edge-quantizer makes of a file, weights inside the flatbuffer, in silence."""
+    """Return what litert-quantizer makes of a file, weights inside the flatbuffer, in silence."""
     work = quantizer.Quantizer(rounded, recipe.get_quantization_recipe())
     with warnings.catch_warnings(), contextlib.ExitStack() as stack:
         warnings.simplefilter("ignore")  # that keeping all tensors takes memory
@@ -447,8 +447,8 @@ def further_recipes(
     few = calibration[:first]
     return {
         f"converter, {len(calibration)} photos": lambda: quantize(rounded, calibration),
-        "ai-edge-quantizer": lambda: quantize_static(rounded, few),
-        "ai-edge-quantizer, most sensitive layers in floats": lambda: quantize_static(
+        "litert-quantizer": lambda: quantize_static(rounded, few),
+        "litert-quantizer, most sensitive layers in floats": lambda: quantize_static(
             rounded, few, mixed=True
         ),
     }

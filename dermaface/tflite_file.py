@@ -68,7 +68,7 @@ class DamagedFileError(ValueError):
 def unpack(model: bytes) -> schema.ModelT:
     """Return a model as objects, with every weight inside its own buffer.
 
-    Files of ai-edge-quantizer keep weights behind the flatbuffer, where packing the objects again
+    Files of litert-quantizer keep weights behind the flatbuffer, where packing the objects again
     would lose them without a word.
 
     Raises:
@@ -300,7 +300,7 @@ def embed(content: bytes, labels: Sequence[str], facts: Mapping[str, object]) ->
     model = unpack(_split_archive(content)[0])
     block = np.frombuffer(_metadata_block(labels, facts), np.uint8)
     needed = audit(model).min_runtime
-    # The converter notes the release that a file needs; ai-edge-quantizer leaves the old note.
+    # The converter notes the release that a file needs; litert-quantizer leaves the old note.
     release = np.frombuffer(needed.encode().ljust(16, b"\0"), np.uint8)
     model.metadata = model.metadata or []
     places = {_text(entry.name): entry.buffer for entry in model.metadata}

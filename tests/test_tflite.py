@@ -115,8 +115,8 @@ def test_the_other_recipes(tflite_files, small_model, calibration):
     recipes = tflite.further_recipes(rounded, calibration, 5)
     assert list(recipes) == [
         "converter, 10 photos",
-        "ai-edge-quantizer",
-        "ai-edge-quantizer, most sensitive layers in floats",
+        "litert-quantizer",
+        "litert-quantizer, most sensitive layers in floats",
     ]
     expected = small_model.predict(calibration.astype("float32"), verbose=0)
     for recipe, kind in zip(recipes, ("int8", "int8", "int8_mixed"), strict=True):
