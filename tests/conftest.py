@@ -21,33 +21,99 @@ def sample_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def small_model():
-    """Return an untrained four-class model on the frozen tiny backbone."""
-    from dermaface import models
-    from dermaface.quiet_tensorflow import keras
-
-    keras.utils.set_random_seed(0)
-    return models.build_model(len(CLASS_NAMES), backbone="tiny", image_size=96)
-
-
-@pytest.fixture(scope="session")
-def calibration(sample_folder):
-    """Return ten sample pictures by the pixel rule, uint8 (10, 96, 96, 3)."""
+def sample_pictures(sample_folder):
+    """Return the four classes' pictures by the pixel rule, uint8 (48, 96, 96, 3), and classes."""
     from dermaface import runtime
     import numpy as np
 
-    files = runtime.find_image_files(sample_folder)[::14][:10]
-    return np.stack([runtime.load_image(file, 96) for file in files])
+    files = [file for name in CLASS_NAMES for file in sorted((sample_folder / name).iterdir())]
+    classes = np.array([CLASS_NAMES.index(file.parent.name) for file in files])
+    return np.stack([runtime.load_image(file, 96) for file in files]), classes
 
 
 @pytest.fixture(scope="session")
-def tflite_files(small_model, calibration, tmp_path_factory):
-    """Return every variant of the small model: name to content."""
+def small_model(sample_pictures):
+    """Return a four-class model on the frozen tiny backbone that knows the sample pictures.
+
+    Its head is a ridge regression in closed form, strong enough a penalty that the answers differ
+    in how sure they are: a random head says nearly the same to every picture, whatever a file does.
+    """
+    from dermaface import models
+    import numpy as np
+
+    model = models.build_model(len(CLASS_NAMES), backbone="tiny", image_size=96)
+    front, _ = models.split_model(model)
+    pixels, classes = sample_pictures
+    features = front.predict(pixels.astype("float32"), verbose=0)
+    centred = features - features.mean(axis=0)
+    products = centred @ centred.T
+    penalty = np.trace(products) / len(products) * np.eye(len(products))
+    # Kernel and bias of a softmax: four times the regression on one-hot classes.
+    targets = 4 * (np.eye(len(CLASS_NAMES))[classes] - 1 / len(CLASS_NAMES))
+    kernel = centred.T @ np.linalg.solve(products + penalty, targets)
+    model.get_layer("probabilities").set_weights([kernel, -features.mean(axis=0) @ kernel])
+    return model
+
+
+@pytest.fixture(scope="session")
+def keras_answers(small_model, sample_pictures):
+    """Return the small model's probabilities for the sample pictures, float32 (48, 4)."""
+    return small_model.predict(sample_pictures[0].astype("float32"), verbose=0)
+
+
+@pytest.fixture(scope="session")
+def calibration(sample_pictures):
+    """Return ten sample pictures, the classes in turn, uint8 (10, 96, 96, 3)."""
+    pixels, _ = sample_pictures
+    return pixels[[13 * number % len(pixels) for number in range(10)]]
+
+
+@pytest.fixture(scope="session")
+def converted(small_model, tmp_path_factory):
+    """Return what the converter makes of the small model: three variants, as in notebook 05."""
     from dermaface import tflite
+    from dermaface.quiet import quiet
+    from dermaface.quiet_tensorflow import tf
 
     folder = tmp_path_factory.mktemp("export") / "saved_model"
     tflite.export_saved_model(small_model, folder)
-    return {name: tflite.convert(folder, name, calibration) for name in tflite.VARIANTS}
+    # One converter for all reads the SavedModel three times instead of six.
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
+    files = {}
+    with quiet():
+        files["float32"] = converter.convert()
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        files["dynamic"] = converter.convert()
+        converter.target_spec.supported_types = [tf.float16]
+        files["float16"] = converter.convert()
+    return files
+
+
+@pytest.fixture(scope="session")
+def rounded(converted, calibration):
+    """Return the float file of the small model with its weights on the 8-bit grid."""
+    from dermaface import tflite
+
+    return tflite.round_weights(converted["float32"], calibration)
+
+
+@pytest.fixture(scope="session")
+def tflite_files(converted, rounded, calibration):
+    """Return every variant of the small model: name to content."""
+    from dermaface import tflite
+
+    return converted | {
+        "int8": tflite.quantize(rounded, calibration),
+        "int8_weights": tflite.quantize_weights(rounded),
+    }
+
+
+@pytest.fixture(scope="session")
+def mixed_file(rounded, calibration):
+    """Return the small model in 8 bits but for its most sensitive operators."""
+    from dermaface import tflite
+
+    return list(tflite.further_recipes(rounded, calibration, 5).values())[-1]()
 
 
 @pytest.fixture(scope="session")

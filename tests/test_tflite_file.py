@@ -13,13 +13,6 @@ NAMES = ["acne", "Grübchen", "a, b", "x y"]
 FACTS = {"name": "ü", "version": "1", "notice": "n", "min_confidence": 0.5}
 
 
-@pytest.fixture(scope="module")
-def mixed(tflite_files, calibration):
-    """Return an int8_mixed file of the small model."""
-    rounded = tflite.round_weights(tflite_files["float32"], calibration)
-    return tflite.quantize_static(rounded, calibration, mixed=True)
-
-
 @pytest.mark.parametrize("variant", tflite.VARIANTS)
 def test_metadata_change_no_answer(tflite_files, variant, calibration, tmp_path):
     bare, full = tmp_path / "bare.tflite", tmp_path / "full.tflite"
@@ -84,15 +77,33 @@ def test_a_file_without_metadata_has_no_labels(tflite_files):
     assert contents.model == tflite_files["float32"]
 
 
-def test_the_auditor_catches_a_float_island_that_claims_int8(mixed, tflite_files):
-    found = tflite_file.audit(mixed)
+def test_the_auditor_catches_a_float_island_that_claims_int8(mixed_file, tflite_files):
+    found = tflite_file.audit(mixed_file)
     assert found.kind == "int8_mixed" and found.float_islands == 1
-    assert 1 <= len(found.float_operators) <= 5
+    # Which three operators gain most by floats depends on the processor's rounding, and so does
+    # how many conversions they need around them.
+    calculating = [name for name in found.float_operators if "QUANTIZE" not in name]
+    assert 1 <= len(calculating) <= 3
     assert sum(found.operators.values()) > 50
     with pytest.raises(ValueError, match="claims to be int8 and is int8_mixed: .* in floats in"):
-        tflite_file.check_claim(mixed, "int8")
+        tflite_file.check_claim(mixed_file, "int8")
     with pytest.raises(ValueError, match="claims to be int8 and is dynamic"):
         tflite_file.check_claim(tflite_files["dynamic"], "int8")
+
+
+def test_the_auditor_counts_float_islands(rounded, calibration, monkeypatch):
+    graph = (model := tflite_file.unpack(rounded)).subgraphs[0]
+    outputs = [
+        graph.tensors[operator.outputs[0]].name.decode()
+        for operator in graph.operators
+        if tflite_file.OPERATOR_NAMES[model.operatorCodes[operator.opcodeIndex].builtinCode]
+        == "ADD"
+    ]
+    # The first addition scales the picture; the others join two branches.
+    monkeypatch.setattr(tflite, "most_sensitive_operators", lambda *_: [outputs[2], outputs[-1]])
+    found = tflite_file.audit(tflite.quantize_static(rounded, calibration, mixed=True))
+    assert (found.kind, found.float_islands) == ("int8_mixed", 2)
+    assert sorted(found.float_operators) == ["ADD"] * 2 + ["DEQUANTIZE"] * 4 + ["QUANTIZE"] * 2
 
 
 def test_the_auditor_catches_a_wrong_scale(tflite_files):
