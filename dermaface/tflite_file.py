@@ -24,6 +24,8 @@ LABELS_FILE, FACTS_FILE = "labels.txt", "dermaface.json"
 METADATA_NAME, METADATA_IDENTIFIER = "TFLITE_METADATA", b"M001"
 # The archive's comment: this, and the SHA-256 of every byte before the digits.
 COMMENT = b"sha256 of all before: "
+# Room for the names of 100,000 classes.
+MAX_ENTRY_BYTES = 2**22
 
 # The release of TensorFlow Lite in which each version of an operator came, version 1 first; from
 # tflite/tools/versioning/runtime_version.cc of google-ai-edge/LiteRT.
@@ -156,6 +158,16 @@ def audit(model: bytes | schema.ModelT) -> Audit:
     """
     if isinstance(model, bytes):
         model = unpack(model)
+    try:
+        return _audit(model)
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise DamagedFileError(
+            f"It is damaged: its operators and tensors do not fit together ({error!r})."
+        ) from error
+
+
+def _audit(model: schema.ModelT) -> Audit:
+    """Return what a model is; an index that points nowhere breaks it in several ways."""
     graph = model.subgraphs[0]
     codes = [max(c.builtinCode, c.deprecatedBuiltinCode) for c in model.operatorCodes]
     names = [OPERATOR_NAMES.get(codes[o.opcodeIndex], "?") for o in graph.operators]
@@ -336,22 +348,15 @@ def read(content: bytes) -> Contents:
             the end is missing.
     """
     model, archive = _split_archive(content)
-    labels, facts, files = [], {}, {}
-    if archive is not None:
-        try:
-            files = {info.filename: archive.read(info) for info in archive.infolist()}
-        except Exception as error:  # an archive with a wrong bit breaks the reader in any way
-            raise DamagedFileError(
-                f"It is damaged: its labels cannot be read ({error})."
-            ) from error
-        is_ours = FACTS_FILE in files or archive.comment.startswith(COMMENT)
-        if is_ours and content[-64:] != hashlib.sha256(content[:-64]).hexdigest().encode():
+    names = archive.namelist() if archive else []
+    labels, facts = [], {}
+    if archive and (FACTS_FILE in names or archive.comment.startswith(COMMENT)):
+        if content[-64:] != hashlib.sha256(content[:-64]).hexdigest().encode():
             raise DamagedFileError(
                 "It is damaged: its checksum does not fit. Some bytes have changed since it was "
                 "written; copy it again."
             )
-        if is_ours:
-            facts = json.loads(files[FACTS_FILE])
+        facts = json.loads(_read_entry(archive, FACTS_FILE))
     unpacked = unpack(model)
     mean = std = None
     labels_file = LABELS_FILE
@@ -364,13 +369,29 @@ def read(content: bytes) -> Contents:
                 raise DamagedFileError(
                     f"It is damaged: its metadata cannot be read ({error})."
                 ) from error
-            if labels_file and labels_file not in files:
+            if labels_file and labels_file not in names:
                 raise DamagedFileError(
                     "It is cut short: its metadata name a file of labels, which is not there."
                 )
-    if labels_file in files:
-        labels = files[labels_file].decode("utf-8").splitlines()
+    if labels_file in names:
+        labels = _read_entry(archive, labels_file).splitlines()
     return Contents(model, labels, facts, mean, std)
+
+
+def _read_entry(archive: zipfile.ZipFile, name: str) -> str:
+    """Return the text of a file in the archive behind a model.
+
+    Raises:
+        DamagedFileError: it is not there, damaged, compressed (which the metadata schema rules out,
+            and which lets a small file fill the memory), or too large.
+    """
+    try:
+        info = archive.getinfo(name)
+        if info.compress_type != zipfile.ZIP_STORED or info.file_size > MAX_ENTRY_BYTES:
+            raise ValueError("it is compressed, or too large")
+        return archive.read(info).decode("utf-8")
+    except Exception as error:  # an archive with a wrong bit breaks the reader in any way
+        raise DamagedFileError(f"It is damaged: {name} in it cannot be read ({error}).") from error
 
 
 def _split_archive(content: bytes) -> tuple[bytes, zipfile.ZipFile | None]:
@@ -387,7 +408,7 @@ def _split_archive(content: bytes) -> tuple[bytes, zipfile.ZipFile | None]:
 
 def _text(value: bytes | str) -> str:
     """Return a flatbuffer's string as text."""
-    return value.decode("utf-8") if isinstance(value, bytes) else value
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 # The numbers below are the places of fields in TensorFlow Lite's metadata_schema.fbs, whose tables

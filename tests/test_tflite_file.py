@@ -3,6 +3,7 @@
 import hashlib
 import io
 import random
+import tracemalloc
 import zipfile
 
 from dermaface import runtime, tflite, tflite_file
@@ -69,6 +70,62 @@ def test_every_missing_end_is_noticed(tflite_files):
     for length in [0, 4, 100, body // 2, body - 1, *range(body, len(content), 61)]:
         with pytest.raises(tflite_file.DamagedFileError):
             tflite_file.read(content[:length])
+
+
+def peak_megabytes(function, *arguments):
+    """Return what a function raises, or None, and how much memory it took at most."""
+    tracemalloc.start()
+    try:
+        function(*arguments)
+        raised = None
+    except Exception as error:
+        raised = error
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    return raised, peak / 1e6
+
+
+@pytest.mark.parametrize("entry", ["labels.txt", "model.bin"])
+def test_an_archive_bomb_is_not_unpacked(tflite_files, entry):
+    # The metadata name labels.txt; nothing names model.bin.
+    whole = tflite_file.embed(tflite_files["int8"], NAMES, {})
+    buffer = io.BytesIO(tflite_file.read(whole).model)
+    with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(entry, bytes(60_000_000))
+        if entry != "labels.txt":
+            archive.writestr(zipfile.ZipInfo("labels.txt"), "\n".join(NAMES))
+    raised, peak = peak_megabytes(tflite_file.read, buffer.getvalue())
+    assert peak < 20
+    if entry == "labels.txt":
+        assert isinstance(raised, tflite_file.DamagedFileError) and "labels.txt" in str(raised)
+    else:
+        assert raised is None and tflite_file.read(buffer.getvalue()).labels == NAMES
+
+
+def test_a_forged_number_breaks_nothing_and_takes_no_memory():
+    schema = tflite_file.schema
+    tensors = [
+        schema.TensorT(shape=np.int32([1, 2]), type=0, buffer=buffer, name=b"t")
+        for buffer in (0, 1)
+    ]
+    operator = schema.OperatorT(opcodeIndex=0, inputs=np.int32([0, 1]), outputs=np.int32([0]))
+    graph = schema.SubGraphT(
+        tensors=tensors, inputs=np.int32([0]), outputs=np.int32([0]), operators=[operator]
+    )
+    buffers = [schema.BufferT(), schema.BufferT(data=np.arange(8, dtype=np.uint8))]
+    content = tflite_file.pack(
+        schema.ModelT(
+            version=3, operatorCodes=[schema.OperatorCodeT()], subgraphs=[graph], buffers=buffers
+        )
+    )
+    assert tflite_file.audit(content).operators == {"ADD": 1}
+    for place in range(0, len(content) - 3, 4):
+        for number in (2**31 - 1, 2**20, 255):
+            forged = content[:place] + number.to_bytes(4, "little") + content[place + 4 :]
+            raised, peak = peak_megabytes(tflite_file.audit, forged)
+            assert raised is None or isinstance(raised, tflite_file.DamagedFileError), raised
+            assert peak < 1
 
 
 def test_a_file_without_metadata_has_no_labels(tflite_files):
