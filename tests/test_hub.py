@@ -73,20 +73,25 @@ def test_a_saved_model_answers_alike_after_training(model, pictures, tmp_path):
     model.fit(*pictures, epochs=1, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(
-        loaded.predict(pictures[0], verbose=0), model.predict(pictures[0], verbose=0)
+    np.testing.assert_allclose(
+        loaded.predict(pictures[0], verbose=0), model.predict(pictures[0], verbose=0), atol=1e-6
     )
 
 
 @pytest.mark.parametrize("variant", tflite.VARIANTS)
 def test_every_variant_answers_like_keras(model, pictures, variant, tmp_path):
+    # With the kernel as it was drawn, the answers hardly differ from picture to picture.
+    kernel, bias = model.get_layer("probabilities").get_weights()
+    model.get_layer("probabilities").set_weights([10 * kernel, bias])
+    expected = model.predict(pictures[0], verbose=0)
+    assert np.ptp(expected, axis=0).max() > 0.3
     tflite.export_saved_model(model, tmp_path / "saved_model")
     calibration = pictures[0].astype("uint8")
     content = tflite.convert(tmp_path / "saved_model", variant, calibration)
     dataset = tf.data.Dataset.from_tensor_slices(pictures).batch(4)
     answers = evaluation.predict_tflite({variant: content}, dataset)[variant]
-    tolerance = {"float32": 1e-5, "float16": 1e-2}.get(variant, 0.05)
-    assert np.abs(answers - model.predict(pictures[0], verbose=0)).max() <= tolerance
+    tolerance = {"float32": 1e-5, "float16": 0.005}.get(variant, 0.05)
+    assert np.abs(answers - expected).max() <= tolerance
 
 
 def test_what_keras_exports_is_a_module_too(features, pictures, tmp_path):

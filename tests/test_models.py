@@ -151,7 +151,7 @@ def test_what_the_rest_learns_the_model_has_learnt_and_normalization_stays(pictu
     features = frozen.predict(pictures[0], verbose=0)
     rest.fit(features, pictures[1], epochs=2, verbose=0)
     np.testing.assert_allclose(
-        model.predict(pictures[0], verbose=0), rest.predict(features, verbose=0), atol=1e-5
+        model.predict(pictures[0], verbose=0), rest.predict(features, verbose=0), atol=1e-4
     )
     moved = {
         layer.name
@@ -187,8 +187,10 @@ def test_an_unknown_first_layer_names_the_blocks(small_model):
 def test_a_saved_model_answers_alike(small_model, pictures, tmp_path):
     small_model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(
-        loaded.predict(pictures[0], verbose=0), small_model.predict(pictures[0], verbose=0)
+    np.testing.assert_allclose(
+        loaded.predict(pictures[0], verbose=0),
+        small_model.predict(pictures[0], verbose=0),
+        atol=1e-6,
     )
 
 
