@@ -23,13 +23,6 @@ PIXEL_RULE = (
 )
 
 
-# How far a client may lie off the expected probabilities. Kernels of other processors round other
-# last digits; in 8 bits such a digit can grow on its way through the layers.
-TOLERANCES = {"float32": 0.001, "float16": 0.005, "int8_weights": 0.005}
-INTEGER_TOLERANCE = 0.05
-GOLDEN_PICTURES = 10
-
-
 def facts_for(run: Run, variant: str, **more: object) -> dict:
     """Return the facts that ride inside every `.tflite` file of a run.
 
@@ -322,14 +315,14 @@ def write_golden(
     """
     folder.mkdir()
     names = []
-    for number in range(GOLDEN_PICTURES):
+    for number in range(runtime.GOLDEN_PICTURES):
         class_name = sample.CLASS_NAMES[number % len(sample.CLASS_NAMES)]
         picture = sample.draw(class_name, np.random.default_rng([20, number]))
-        if number == GOLDEN_PICTURES - 2:
+        if number == runtime.GOLDEN_PICTURES - 2:
             name, exif = f"picture_{number:02d}.jpg", Image.Exif()
             exif[0x0112] = 6  # a viewer turns it by a quarter to the right
             picture.rotate(90, expand=True).save(folder / name, quality=95, exif=exif)
-        elif number == GOLDEN_PICTURES - 1:
+        elif number == runtime.GOLDEN_PICTURES - 1:
             name, times = f"picture_{number:02d}.jpg", -(-5 * classifier.image_size // 144)
             large = picture.resize((times * picture.width, times * picture.height))
             large.save(folder / name, quality=90)
@@ -360,7 +353,7 @@ def write_golden(
         "what": "Read each picture by the pixel rule of model.json, or feed its input as it is: "
         "no probability may lie further off than the tolerance. The pictures are drawn and need "
         "not show any of the classes.",
-        "tolerance": TOLERANCES.get(variant, INTEGER_TOLERANCE),
+        "tolerance": runtime.TOLERANCES.get(variant, runtime.INTEGER_TOLERANCE),
         "labels": classifier.labels,
         "pictures": entries,
     }

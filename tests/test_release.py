@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import time
 import zipfile
 
@@ -162,10 +163,9 @@ SCORE = {
 }
 
 
-@pytest.fixture
-def run(tmp_path, tflite_files, sample_folder):
+def make_run(output_dir, tflite_files, sample_folder):
     """Return a run that has everything that the release is made of."""
-    run = runs.open_run("r", tmp_path)
+    run = runs.open_run("r", output_dir)
     with zipfile.ZipFile(run.path("model.keras"), "w") as archive:
         for name in ("config.json", "model.weights.h5"):
             archive.writestr(name, "stands for the model")
@@ -189,6 +189,23 @@ def run(tmp_path, tflite_files, sample_folder):
     content = tflite_file.embed(tflite_files["int8"], CLASS_NAMES, facts)
     run.path("tflite/int8.tflite").write_bytes(content)
     return run
+
+
+@pytest.fixture
+def run(tmp_path, tflite_files, sample_folder):
+    return make_run(tmp_path, tflite_files, sample_folder)
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory, tflite_files, sample_folder):
+    """Return a release folder for all tests to read."""
+    return write(make_run(tmp_path_factory.mktemp("released"), tflite_files, sample_folder))
+
+
+@pytest.fixture
+def folder(released, tmp_path):
+    """Return a release folder for one test to harm."""
+    return shutil.copytree(released, tmp_path / "release")
 
 
 def write(run, score=SCORE, **more):
@@ -238,8 +255,8 @@ def test_the_release_folder(run):
     assert not folder.exists()
 
 
-def test_the_model_card_says_how_good_and_where_not(run):
-    card = (write(run) / "MODEL_CARD.md").read_text(encoding="utf-8")
+def test_the_model_card_says_how_good_and_where_not(released):
+    card = (released / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert card.startswith("# Model card: r\n") and sample.NOTICE in card
     assert "Not a medical device" in card and "Intended use" in card
     assert "accuracy 0.900, 95 % interval 0.770 to 0.960" in card
@@ -276,8 +293,8 @@ def test_a_class_that_was_not_measured_is_named_and_is_not_the_weakest(run):
     assert "no test photo shows acne" in said
 
 
-def test_golden_pictures_hold_what_clients_stumble_over(run):
-    folder = write(run) / "golden"
+def test_golden_pictures_hold_what_clients_stumble_over(released):
+    folder = released / "golden"
     expected = json.loads((folder / "expected.json").read_text())
     assert len(expected["pictures"]) == 10 and expected["labels"] == CLASS_NAMES
     classifier = runtime.Classifier(folder.parent / "model.tflite")
@@ -310,15 +327,43 @@ def test_own_photos_are_golden_on_request_and_lose_their_exif(run, tmp_path):
     assert b"Jane Doe" not in b"".join(p.read_bytes() for p in folder.iterdir())
 
 
-def test_check_replays_a_release(run, capsys):
-    folder = write(run)
-    assert cli.main(["check", str(folder)]) == 0
+def test_check_replays_a_release(released, capsys):
+    assert cli.main(["check", str(released)]) == 0
     out = capsys.readouterr().out
     assert "10 pictures answered as expected" in out and "unchanged" in out
 
 
 def change_json(path, **facts):
     path.write_text(json.dumps(json.loads(path.read_text()) | facts))
+
+
+EXPECTED = "golden/expected.json"
+
+
+MISSING = object()
+
+
+def change_field(path, place, value):
+    """Put a value where keys and indices lead in a JSON file, or remove what is there."""
+    content = json.loads(path.read_text())
+    parent = content
+    for key in place[:-1]:
+        parent = parent[key]
+    if value is MISSING:
+        del parent[place[-1]]
+    else:
+        parent[place[-1]] = value
+    path.write_text(json.dumps(content))
+
+
+def change_picture(folder, **facts):
+    for name, value in facts.items():
+        change_field(folder / EXPECTED, ["pictures", 0, name], value)
+
+
+def repeat_a_picture(path):
+    pictures = json.loads(path.read_text())["pictures"]
+    change_json(path, pictures=[*pictures[:-1], pictures[0]])
 
 
 def turned_upside_down(content):
@@ -349,7 +394,7 @@ def flip(path):
         (lambda folder, files: flip(folder / "model.tflite"), "some of them have changed"),
         (lambda folder, files: (folder / "model.tflite").unlink(), "incomplete"),
         (lambda folder, files: (folder / "labels.txt").unlink(), "incomplete"),
-        (lambda folder, files: (folder / "model.json").write_text("{}"), "does not say its bytes"),
+        (lambda folder, files: (folder / "model.json").write_text("{}"), "must contain ['bytes'"),
         (lambda folder, files: (folder / "model.json").unlink(), "Name a release folder"),
         (lambda folder, files: (folder / "model.json").write_text("{"), "is damaged"),
         (lambda folder, files: flip(folder / "labels.txt"), "differ"),
@@ -361,17 +406,101 @@ def flip(path):
             lambda folder, files: change_json(folder / "model.json", variant="float16"),
             "claims to be float16 and is int8",
         ),
+        (
+            lambda folder, files: change_json(folder / "model.json", bytes=float("nan")),
+            "NaN is no number",
+        ),
+        (
+            lambda folder, files: (folder / "model.json").write_text("[" * 100_000),
+            "is damaged",
+        ),
+        (
+            lambda folder, files: change_field(folder / "model.json", ["input", "scale"], 0.5),
+            "takes another input",
+        ),
+        (
+            lambda folder, files: change_json(folder / EXPECTED, labels=CLASS_NAMES[::-1]),
+            "differ",
+        ),
+        (lambda folder, files: change_json(folder / EXPECTED, tolerance=1e9), "1000000000.0 off"),
+        (lambda folder, files: change_json(folder / EXPECTED, pictures=[]), "has 0 different"),
+        (lambda folder, files: repeat_a_picture(folder / EXPECTED), "has 9 different"),
+        (
+            lambda folder, files: change_picture(folder, picture="../golden/picture_00.png"),
+            "must match pattern",
+        ),
+        (
+            lambda folder, files: change_picture(folder, input=str(folder / "labels.txt")),
+            "must match pattern",
+        ),
+        (
+            lambda folder, files: change_picture(folder, probabilities=[1.0]),
+            "for each of the 4 labels",
+        ),
+        (
+            lambda folder, files: change_picture(folder, predicted="wrinkles and more"),
+            "contradicts itself",
+        ),
         (lambda folder, files: flip(folder / "golden/input_picture_03.png"), "has changed"),
         (lambda folder, files: (folder / "golden/picture_04.png").unlink(), "is missing"),
         (another_model, "a probability is off by"),
     ],
 )
-def test_check_says_what_is_wrong_with_a_release(run, tflite_files, capsys, harm, word):
-    folder = write(run)
+def test_check_says_what_is_wrong_with_a_release(folder, tflite_files, capsys, harm, word):
     harm(folder, tflite_files)
     assert cli.main(["check", str(folder)]) == 1
     out, err = capsys.readouterr()
     assert word in err and out == "" and "Traceback" not in err
+
+
+def places(value, place=()):
+    """Yield where each value of a JSON document lies and what it is, of lists the first alone."""
+    yield list(place), value
+    inner = value.items() if isinstance(value, dict) else ()
+    inner = list(enumerate(value[:1])) if isinstance(value, list) else inner
+    for key, item in inner:
+        yield from places(item, (*place, key))
+
+
+# Every type of JSON, and what is awkward in each.
+VALUES = [None, True, 0, -1, 10**400, 0.5, "", "../x", "a\0", "\ud800", [], [None], {}]
+
+
+@pytest.mark.parametrize(
+    ("name", "schema", "free"),
+    [
+        ("model.json", runtime.MODEL_SCHEMA, [["input", "pixel_rule"]]),
+        (EXPECTED, runtime.EXPECTED_SCHEMA, [["tolerance"]]),  # a smaller one is no harm
+    ],
+)
+def test_no_json_breaks_the_check(folder, name, schema, free):
+    path = folder / name
+    whole = json.loads(path.read_text())
+    # The fields that the check does not read may hold anything.
+    content = {key: whole[key] for key in schema["properties"]}
+    for place, found in places(content):
+        for value in VALUES:
+            if type(value) is type(found) and value == found:
+                continue
+            path.write_text(json.dumps(content if place else value))
+            if place:
+                change_field(path, place, value)
+            assert is_refused(folder) or place in free, (place, value)
+        if place and isinstance(place[-1], str):
+            path.write_text(json.dumps(content))
+            change_field(path, place, MISSING)
+            assert is_refused(folder), place
+    path.write_text(json.dumps(content))
+    assert not is_refused(folder)
+
+
+def is_refused(folder):
+    """Tell whether the check refuses a folder; it may do so by a ValueError alone."""
+    try:
+        runtime.check_release(folder)
+    except ValueError:
+        return True
+    return False
 
 
 def test_a_release_that_fails_its_own_check_does_not_come_to_be(run, monkeypatch):
