@@ -45,6 +45,11 @@ def test_every_class_is_learnt(run):
     assert sum(figures["recall"] < 0.5 for figures in classes.values()) <= 2
 
 
+def test_the_first_recipe_made_the_released_file(run):
+    described = json.loads(run.path("release/model.json").read_text(encoding="utf-8"))
+    assert (described["variant"], described["recipe"]) == ("int8", "converter, 200 photos")
+
+
 def test_the_readme_shows_the_figure_of_notebook_05():
     assert refresh.FIGURE.read_bytes() == refresh.readme_figure()
     readme = (refresh.ROOT / "README.md").read_text(encoding="utf-8")
