@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-clients lab run refresh lock docker-build docker-lab docker-run
+.PHONY: help demo test test-fast test-clients lab run refresh lock docker-build docker-lab docker-run
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
@@ -17,13 +17,21 @@ $(BIN)/.installed: requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# One worker for each processor; what shares a fixture stays on one of them (tests/conftest.py).
+WORKERS = --numprocesses auto --dist loadgroup --no-loadscope-reorder
+
 demo: $(BIN)/.installed ## run the five notebooks on the drawn sample set, as run "demo"
 	$(BIN)/dermaface run --run-name demo
 
 test: $(BIN)/.installed ## lint, unit tests, and the notebooks against their committed outputs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(WORKERS)
+
+test-fast: $(BIN)/.installed ## lint, and the tests that convert, train and run nothing (under a minute)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest $(WORKERS) -m "not slow" tests
 
 CLIENTS := .venv-clients
 RUN ?= outputs/demo

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 import tempfile
 
-from dermaface import sample
+from dermaface import processors, sample
 import pytest
 
 # Where the notebooks' kernels under nbval write; set before the first kernel starts.
@@ -13,11 +13,56 @@ os.environ["DERMAFACE_OUTPUT_ROOT"] = OUTPUT_ROOT.name
 
 CLASS_NAMES = ["acne", "melasma", "vitiligo", "wrinkles"]
 
+# What shares a fixture that takes long stays on one worker. The groups start in this order, the
+# longest first, so that no worker waits for another at the end; then each other file by itself.
+GROUPS = {
+    "notebooks": ("test_sample_run",),
+    "pipeline": ("test_pipeline",),
+    "photos": ("test_photos",),
+    "tflite_files": (
+        "test_cli", "test_evaluation", "test_release", "test_runtime", "test_tflite",
+        "test_tflite_file",
+    ),
+    "drawn_sets": ("test_backbones", "test_sample"),
+}  # fmt: skip
+# A test is slow if it converts, trains or runs a notebook; `make test-fast` leaves it out.
+SLOW_FIXTURES = {"clothing", "drawn_sets", "imagenet_weights", "quick", "small_model"}
+
+
+def pytest_xdist_auto_num_workers():
+    """Use the processors that this process may use, and no more memory than four workers take."""
+    return min(processors.count_processors(), 4)
+
+
+def pytest_collection_modifyitems(items):
+    """Give every test its group, and put the groups in order."""
+    of_file = {file: group for group, files in GROUPS.items() for file in files}
+    order = {group: number for number, group in enumerate(GROUPS)}
+    groups = {}
+    for item in items:
+        is_notebook = item.path.suffix == ".ipynb"
+        group = "notebooks" if is_notebook else of_file.get(item.path.stem, item.path.stem)
+        item.add_marker(pytest.mark.xdist_group(group))
+        if group == "notebooks" or SLOW_FIXTURES & set(item.fixturenames):
+            item.add_marker("slow")
+        groups.setdefault(group, []).append(item)
+    ordered = sorted(groups, key=lambda group: order.get(group, len(GROUPS)))
+    items[:] = [item for group in ordered for item in groups[group]]
+
 
 @pytest.fixture(scope="session")
 def sample_folder(tmp_path_factory):
     """Return a sample set of twelve pictures a class."""
     return sample.write_sample(tmp_path_factory.mktemp("data") / "sample", images_per_class=12)
+
+
+@pytest.fixture(scope="session")
+def drawn_sets(tmp_path_factory):
+    """Return the folders of two sample sets: 24 pictures a class, and 16 of another seed."""
+    folder = tmp_path_factory.mktemp("drawn")
+    return [
+        sample.write_sample(folder / str(seed), count, seed) for seed, count in ((0, 24), (1, 16))
+    ]
 
 
 @pytest.fixture(scope="session")

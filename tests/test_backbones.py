@@ -57,14 +57,12 @@ def test_the_weights_file_has_every_variable(weights):
     assert same == (weights == "pretrained")
 
 
-def test_tiny_knows_more_than_random_weights(tmp_path):
-    def load(seed, images_per_class):
-        folder = sample.write_sample(tmp_path / str(seed), images_per_class, seed)
+def test_tiny_knows_more_than_random_weights(drawn_sets):
+    def load(folder):
         root, frame = images.find_images(folder)
         return datasets.make_dataset(frame, root, list(sample.CLASS_NAMES), 96), frame["label"]
 
-    train_ds, train_labels = load(0, 24)
-    fresh_ds, fresh_labels = load(12345, 16)
+    (train_ds, train_labels), (fresh_ds, fresh_labels) = map(load, drawn_sets)
     accuracy = {}
     for weights in ("pretrained", "random"):
         keras.utils.set_random_seed(0)
