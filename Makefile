@@ -18,7 +18,7 @@ $(BIN)/.installed: requirements.txt pyproject.toml
 	@touch $@
 
 # One worker for each processor; what shares a fixture stays on one of them (tests/conftest.py).
-WORKERS = --numprocesses auto --dist loadgroup --no-loadscope-reorder
+WORKERS = --numprocesses auto --no-loadscope-reorder
 
 demo: $(BIN)/.installed ## run the five notebooks on the drawn sample set, as run "demo"
 	$(BIN)/dermaface run --run-name demo

@@ -6,6 +6,7 @@ import tempfile
 
 from dermaface import processors, sample
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 # Where the notebooks' kernels under nbval write; set before the first kernel starts.
 OUTPUT_ROOT = tempfile.TemporaryDirectory(prefix="dermaface-test-")
@@ -34,20 +35,33 @@ def pytest_xdist_auto_num_workers():
     return min(processors.count_processors(), 4)
 
 
+def group_of(nodeid):
+    """Return the group of a test, by its file."""
+    file = Path(nodeid.split("::")[0])
+    if file.suffix == ".ipynb":
+        return "notebooks"
+    return next((group for group, files in GROUPS.items() if file.stem in files), file.stem)
+
+
+class GroupScheduling(LoadScopeScheduling):
+    """Sends each group to one worker, in the order of the tests."""
+
+    def _split_scope(self, nodeid):
+        return group_of(nodeid)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Let pytest-xdist share out groups; its own `--dist loadgroup` fails with pytest 9.2."""
+    return GroupScheduling(config, log)
+
+
 def pytest_collection_modifyitems(items):
-    """Give every test its group, and put the groups in order."""
-    of_file = {file: group for group, files in GROUPS.items() for file in files}
+    """Put the groups in their order, and mark what is slow."""
     order = {group: number for number, group in enumerate(GROUPS)}
-    groups = {}
+    items.sort(key=lambda item: order.get(group_of(item.nodeid), len(GROUPS)))
     for item in items:
-        is_notebook = item.path.suffix == ".ipynb"
-        group = "notebooks" if is_notebook else of_file.get(item.path.stem, item.path.stem)
-        item.add_marker(pytest.mark.xdist_group(group))
-        if group == "notebooks" or SLOW_FIXTURES & set(item.fixturenames):
+        if group_of(item.nodeid) == "notebooks" or SLOW_FIXTURES & set(item.fixturenames):
             item.add_marker("slow")
-        groups.setdefault(group, []).append(item)
-    ordered = sorted(groups, key=lambda group: order.get(group, len(GROUPS)))
-    items[:] = [item for group in ordered for item in groups[group]]
 
 
 @pytest.fixture(scope="session")
