@@ -31,7 +31,7 @@ GROUPS = {
     ),
     "drawn_sets": ("test_backbones", "test_sample"),
 }  # fmt: skip
-# A test is slow if it converts, trains or runs a notebook; `make test-fast` leaves it out.
+# `make test-fast` leaves out what is marked as slow, and what uses one of these.
 SLOW_FIXTURES = {"clothing", "drawn_sets", "imagenet_weights", "quick", "small_model"}
 
 

@@ -120,6 +120,7 @@ def test_weights_of_another_network_do_not_fit(tmp_path):
         extractor("tiny", 96, str(tmp_path / "other.weights.h5"))
 
 
+@pytest.mark.slow
 def test_weights_by_path_are_loaded(tmp_path):
     keras.utils.set_random_seed(1)
     model = extractor("tiny", 96, "random")
@@ -145,6 +146,7 @@ def test_imagenet_weights_out_of_reach_name_the_ways_out(tmp_path, monkeypatch, 
         assert word in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "alpha"),
     [
@@ -193,6 +195,7 @@ def test_a_width_that_cannot_be(name, alpha, message):
         extractor(name, 96, "random", alpha=alpha)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", backbones.BACKBONES)
 def test_the_facts_in_the_table_are_those_of_the_network(name):
     backbone = backbones.BACKBONES[name]

@@ -74,6 +74,7 @@ print(json.dumps(out | {"images": len(validation)}))
 """
 
 
+@pytest.mark.slow
 def test_two_devices_train_like_one(sample_folder):
     done = subprocess.run(
         [sys.executable, "-c", TRAIN_ON_TWO_DEVICES, str(sample_folder)],
@@ -101,6 +102,7 @@ def test_half_precision_is_for_fast_gpus_alone(monkeypatch):
         assert devices.choose_precision(False) == "float32"
 
 
+@pytest.mark.slow
 def test_half_precision_trains_and_leaves_no_trace(tmp_path):
     keras.utils.set_random_seed(0)
     model = models.build_model(3, "tiny", 32)

@@ -78,6 +78,7 @@ def test_a_saved_model_answers_alike_after_training(model, pictures, tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", tflite.VARIANTS)
 def test_every_variant_answers_like_keras(model, pictures, variant, tmp_path):
     # With the kernel as it was drawn, the answers hardly differ from picture to picture.

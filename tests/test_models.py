@@ -50,6 +50,7 @@ def test_arguments_out_of_range(options, message):
         models.build_model(**{"num_classes": 3, "backbone": "tiny", "image_size": 96} | options)
 
 
+@pytest.mark.slow
 def test_only_what_is_set_free_learns_and_batch_normalization_never_moves(pictures):
     model = models.build_model(4, backbone="tiny", image_size=96)
     for first, some_learn in (("pooling", False), ("block_13_expand", True)):
@@ -73,6 +74,7 @@ def test_only_what_is_set_free_learns_and_batch_normalization_never_moves(pictur
         assert len(frozen) == 52 and not moved & set(frozen)
 
 
+@pytest.mark.slow
 def test_a_normalised_head_learns_its_own_statistics(pictures):
     model = models.build_model(
         4, "tiny", 96, dense_units=[8], batch_normalization=True, weights="random"
@@ -96,6 +98,7 @@ def test_a_normalised_head_learns_its_own_statistics(pictures):
     assert same == [False, True, True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backbone", "image_size", "at"),
     [
@@ -143,6 +146,7 @@ def test_a_cut_inside_a_block_is_made_at_its_start(small_model):
     models.set_trainable(small_model)
 
 
+@pytest.mark.slow
 def test_what_the_rest_learns_the_model_has_learnt_and_normalization_stays(pictures):
     model = models.build_model(4, backbone="tiny", image_size=96)
     before = {layer.name: layer.get_weights() for layer in model.layers}

@@ -29,6 +29,7 @@ def test_a_text_that_is_not_there_once_is_refused(tmp_path, content):
         MUTATIONS["mutate"](tmp_path, ("a fault", "a.py", "1", "2", ""))
 
 
+@pytest.mark.slow
 def test_the_test_that_fails_is_named(tmp_path):
     (tmp_path / "test_a.py").write_text("def test_a():\n    pass\n\ndef test_b():\n    assert 0\n")
     assert MUTATIONS["run_tests"](tmp_path, ["test_a.py"]) == "test_a.py::test_b"

@@ -197,6 +197,7 @@ def test_a_kernel_that_dies_is_told_in_one_paragraph_with_its_last_words(
     assert (tmp_path / "run" / "notebooks" / f"{NOTEBOOKS[2]}.ipynb").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs POSIX signals")
 def test_a_terminated_run_shuts_its_kernel_down(tmp_path):
     pid = tmp_path / "pid"
@@ -316,6 +317,7 @@ def test_an_existing_run_of_photos_is_refused(tmp_path, capsys):
     assert [p.name for p in run.folder.iterdir()] == ["run.json"]
 
 
+@pytest.mark.slow
 def test_a_run_of_the_sample_that_stopped_early_is_made_anew(tmp_path, capsys):
     out = ["run", "--output-dir", str(tmp_path), "--run-name", "demo"]
     for _ in range(2):
@@ -373,6 +375,7 @@ def test_a_second_run_in_the_same_folder_is_refused(tmp_path, monkeypatch, capsy
     assert run.path("images.csv").read_text() == "of the first run"
 
 
+@pytest.mark.slow
 def test_bad_photos_stop_the_run_with_one_paragraph_and_leave_the_traceback(tmp_path, capsys):
     (tmp_path / "photos" / "only").mkdir(parents=True)
     Image.new("RGB", (20, 20)).save(tmp_path / "photos" / "only" / "a.png")

@@ -35,6 +35,7 @@ def test_batches_are_varied_but_keep_their_range():
     assert images.min() >= 0 and images.max() <= 255 and images.mean(axis=(1, 2)).std() > 5
 
 
+@pytest.mark.slow
 def test_a_short_training_learns_and_saves_weights_that_load_back(tmp_path):
     from dermaface.quiet_tensorflow import keras
 

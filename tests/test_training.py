@@ -89,6 +89,7 @@ class Kill(keras.callbacks.Callback):
             raise Killed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", training.OPTIMIZERS)
 @pytest.mark.parametrize("schedule", training.SCHEDULES)
 def test_a_killed_stage_goes_on_as_if_nothing_had_been(tmp_path, optimizer, schedule):
