@@ -35,7 +35,7 @@ COPY notebooks ./notebooks
 RUN mkdir outputs \
     && chmod -R a+rwX notebooks outputs \
     && dermaface --help \
-    && python -c "from dermaface import devices, runtime; print(devices.describe())"
+    && python -c "from dermaface import Classifier; from dermaface.training import devices; print(devices.describe())"
 
 USER 1000
 EXPOSE 8888

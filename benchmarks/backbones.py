@@ -18,8 +18,12 @@ from pathlib import Path
 import tempfile
 import time
 
-from dermaface import backbones, datasets, evaluation, hub, images, models, sample, tflite
+from dermaface.evaluation.predictions import measure_latency, predict_tflite
+from dermaface.model import backbones, build, hub
+from dermaface.photos import images, sample
 from dermaface.quiet_tensorflow import keras
+from dermaface.tflite import convert
+from dermaface.training import datasets
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
@@ -77,14 +81,14 @@ def try_backbone(name: str, folder: Path, root: Path, frame, options) -> dict:
         and backbones.published_weights_path(name).is_file()
     ):
         weights = "pretrained"
-    model = models.build_model(len(class_names), handle, image_size, weights=weights)
+    model = build.build_model(len(class_names), handle, image_size, weights=weights)
 
     def dataset(rows):
         return datasets.make_dataset(rows, root, class_names, image_size, batch_size=16)
 
     if weights == "random":
         settle_statistics(model, next(iter(dataset(frame.tail(64)).unbatch().batch(64)))[0])
-    models.set_trainable(model, backbones.get_backbone(handle).fine_tune_from)
+    build.set_trainable(model, backbones.get_backbone(handle).fine_tune_from)
     model.compile(keras.optimizers.Adam(1e-4), "categorical_crossentropy")
     model.fit(dataset(frame.tail(16)), shuffle=False, verbose=0)
     set_head(model, dataset(frame.tail(-options.images)))
@@ -93,13 +97,13 @@ def try_backbone(name: str, folder: Path, root: Path, frame, options) -> dict:
     expected = model.predict(held_out, verbose=0)
     truth = [class_names.index(label) for label in frame.head(options.images)["label"]]
     same = np.array_equal(
-        models.load_model(folder / "model.keras").predict(held_out, verbose=0), expected
+        build.load_model(folder / "model.keras").predict(held_out, verbose=0), expected
     )
 
-    tflite.export_saved_model(model, folder / "saved_model")
+    convert.export_saved_model(model, folder / "saved_model")
     calibration = np.concatenate([x for x, _ in dataset(frame.tail(50)).as_numpy_iterator()])
-    content = tflite.convert(folder / "saved_model", "int8", calibration.astype("uint8"))
-    answers = evaluation.predict_tflite({"int8": content}, held_out)["int8"]
+    content = convert.convert(folder / "saved_model", "int8", calibration.astype("uint8"))
+    answers = predict_tflite({"int8": content}, held_out)["int8"]
     return {
         "name": name,
         "weights": weights,
@@ -110,7 +114,7 @@ def try_backbone(name: str, folder: Path, root: Path, frame, options) -> dict:
         "keras": (expected.argmax(axis=1) == truth).mean(),
         "agreement": (answers.argmax(axis=1) == expected.argmax(axis=1)).mean(),
         "difference": np.abs(answers - expected).max(),
-        "milliseconds": evaluation.measure_latency(content, repeats=10)[0],
+        "milliseconds": measure_latency(content, repeats=10)[0],
         "seconds": time.monotonic() - started,
     }
 

@@ -15,8 +15,10 @@ import shutil
 import tempfile
 import time
 
-from dermaface import datasets, features, images, runtime
+from dermaface.photos import images
+from dermaface.photos.pixels import find_image_files
 from dermaface.quiet_tensorflow import keras, tf
+from dermaface.training import datasets, features
 import numpy as np
 from PIL import Image
 
@@ -53,9 +55,7 @@ def copy_some(folder: Path, out: Path, count: int) -> Path:
 
 def enlarge(folder: Path, out: Path, count: int) -> Path:
     """Write `count` of the photos at 12 megapixels and return the new folder."""
-    for file in runtime.find_image_files(folder)[
-        :: max(1, len(runtime.find_image_files(folder)) // count)
-    ]:
+    for file in find_image_files(folder)[:: max(1, len(find_image_files(folder)) // count)]:
         with Image.open(file) as image:
             size = (4000, 3000) if image.width > image.height else (3000, 4000)
             (out / file.parent.name).mkdir(parents=True, exist_ok=True)

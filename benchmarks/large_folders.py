@@ -15,7 +15,9 @@ import sys
 import tempfile
 import time
 
-from dermaface import images
+from dermaface.photos import images
+from dermaface.photos.copies import find_copies, group_copies
+from dermaface.photos.splits import assign_splits
 import numpy as np
 from PIL import Image
 
@@ -53,8 +55,8 @@ def main() -> None:
             _, frame = images.find_images(root)
             photos = images.check_images(root, frame, cache=Path(temporary) / "cache")
             checked = time.monotonic()
-            copies = images.find_copies(root, photos)
-            photos = images.assign_splits(images.group_copies(photos, copies))
+            copies = find_copies(root, photos)
+            photos = assign_splits(group_copies(photos, copies))
             print(
                 f"{look}: {len(photos)} files in {time.monotonic() - started:.0f} s "
                 f"(checked in {checked - started:.0f} s; {len(copies)} pairs of copies)",

@@ -10,8 +10,13 @@ import argparse
 from pathlib import Path
 import tempfile
 
-from dermaface import backbones, datasets, evaluation, images, pipeline, runtime, sample
+from dermaface import pipeline
+from dermaface.evaluation.predictions import predict_tflite
+from dermaface.model import backbones
+from dermaface.photos import images, sample
+from dermaface.photos.pixels import decode_image
 from dermaface.quiet_tensorflow import keras
+from dermaface.training import datasets
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -44,7 +49,7 @@ def main() -> None:
             )
             model = keras.models.load_model(run.path("model.keras"))
             predictions = model.predict(fresh[2], verbose=0)
-            released = evaluation.predict_tflite(
+            released = predict_tflite(
                 {"released": run.path("release/model.tflite").read_bytes()}, fresh[2]
             )["released"]
             truth = np.array([run.class_names.index(label) for label in fresh[1]])
@@ -66,9 +71,7 @@ def load(folder: Path):
 
 def mean_rgb_accuracy(train, fresh) -> float:
     """Return how far three numbers a picture get a linear model."""
-    means = [
-        [runtime.decode_image(file).mean(axis=(0, 1)) for file in x[0]] for x in (train, fresh)
-    ]
+    means = [[decode_image(file).mean(axis=(0, 1)) for file in x[0]] for x in (train, fresh)]
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     return model.fit(means[0], train[1]).score(means[1], fresh[1])
 

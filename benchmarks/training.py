@@ -24,8 +24,12 @@ from pathlib import Path
 import tempfile
 import time
 
-from dermaface import datasets, features, images, models, pipeline, runs, training
+from dermaface import pipeline, runs
+from dermaface.model import build
+from dermaface.photos import images
+from dermaface.photos.splits import assign_splits
 from dermaface.quiet_tensorflow import keras, tf
+from dermaface.training import datasets, features, stages
 import pandas as pd
 
 PARAMETERS = pipeline.read_parameters(runs.project_root() / "notebooks" / "params" / "photos.yaml")
@@ -87,7 +91,7 @@ class Photos:
     def __init__(self, data: Path):
         """List, check and split the photos."""
         self.root, frame = images.find_images(data)
-        frame = images.assign_splits(images.check_images(self.root, frame))
+        frame = assign_splits(images.check_images(self.root, frame))
         frame = frame[frame["status"] == "kept"]
         self.frames = {split: rows for split, rows in frame.groupby("split")}
         self.class_names = sorted(set(frame["label"]))
@@ -103,7 +107,7 @@ class Photos:
     def model(self) -> keras.Model:
         """Return an untrained model, always with the same numbers."""
         keras.utils.set_random_seed(0)
-        return models.build_model(
+        return build.build_model(
             len(self.class_names), PARAMETERS["backbone"], self.size,
             dropout_rate=PARAMETERS["dropout_rate"],
         )  # fmt: skip
@@ -140,14 +144,14 @@ class Photos:
 def fit(
     learner: keras.Model, train, validation, epochs: int, learning_rate: float, schedule="constant",
     epoch_seconds: list | None = None,
-) -> training.Checkpoint:  # fmt: skip
+) -> stages.Checkpoint:  # fmt: skip
     """Compile and fit as notebook 03 does, and note how long each epoch took."""
     learner.compile(
-        training.make_optimizer("adamw", learning_rate, PARAMETERS["weight_decay"]),
+        stages.make_optimizer("adamw", learning_rate, PARAMETERS["weight_decay"]),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=PARAMETERS["label_smoothing"]),
         metrics=["accuracy"],
     )
-    checkpoint = training.Checkpoint("measured", epochs, learning_rate, schedule)
+    checkpoint = stages.Checkpoint("measured", epochs, learning_rate, schedule)
     begun = []
     clock = keras.callbacks.LambdaCallback(
         on_epoch_begin=lambda epoch, logs: begun.append(time.monotonic()),
@@ -162,9 +166,9 @@ def fit(
     return checkpoint
 
 
-def best_accuracy(checkpoint: training.Checkpoint) -> float:
+def best_accuracy(checkpoint: stages.Checkpoint) -> float:
     """Return the validation accuracy of the epoch with the lowest validation loss."""
-    return training.best_epoch(pd.DataFrame(checkpoint.rows))["val_accuracy"]
+    return stages.best_epoch(pd.DataFrame(checkpoint.rows))["val_accuracy"]
 
 
 def timed(work: Callable):
@@ -179,12 +183,12 @@ def head(photos: Photos, folder: Path, baseline_epochs: int) -> None:
     model, rate = photos.model(), PARAMETERS["learning_rate"]
 
     def ours():
-        frozen, learner = models.split_model(model)
+        frozen, learner = build.split_model(model)
         return fit(learner, *photos.features(frozen, folder, HEAD_VIEWS), 20, rate)
 
     checkpoint, seconds = timed(ours)
     other = photos.model()
-    models.set_trainable(other)
+    build.set_trainable(other)
     validation = photos.dataset("validation")
     baseline, baseline_seconds = timed(
         lambda: fit(other, photos.generator(), validation, baseline_epochs, rate)
@@ -202,11 +206,11 @@ def head(photos: Photos, folder: Path, baseline_epochs: int) -> None:
 def fine_tuning(photos: Photos, folder: Path) -> None:
     """Compare the stage of fine-tuning with fit of the same layers on photos read anew."""
     epochs, rate = PARAMETERS["fine_tune_epochs"], PARAMETERS["fine_tune_learning_rate"]
-    first = models.backbones.get_backbone(PARAMETERS["backbone"]).fine_tune_from
+    first = build.backbones.get_backbone(PARAMETERS["backbone"]).fine_tune_from
     model, kept_epochs = photos.model(), []
 
     def ours():
-        frozen, learner = models.split_model(model, first)
+        frozen, learner = build.split_model(model, first)
         kept = photos.features(frozen, folder, PARAMETERS["fine_tune_views"])
         return fit(learner, *kept, epochs, rate, "cosine", kept_epochs)
 
@@ -222,7 +226,7 @@ def fine_tuning(photos: Photos, folder: Path) -> None:
         ("fit on own datasets", photos.dataset("train", shuffle=True, augment=photos.augment)),
     ):
         other, live = photos.model(), []
-        models.set_trainable(other, first)
+        build.set_trainable(other, first)
         fit(other, train, photos.dataset("validation"), 3, rate, "cosine", live)
         # The first epoch also compiles, as it does with features.
         epoch = sum(live[1:]) / 2
@@ -237,11 +241,11 @@ def fine_tuning(photos: Photos, folder: Path) -> None:
 
 def settings(photos: Photos, folder: Path) -> None:
     """Compare twelve settings over one cache, as in notebook 06, with one."""
-    frozen, _ = models.split_model(photos.model())
+    frozen, _ = build.split_model(photos.model())
 
     def try_one(units: int, rate: float):
         kept = photos.features(frozen, folder, views=4)
-        learner = models.build_head(
+        learner = build.build_head(
             kept[0].element_spec[0].shape[-1], len(photos.class_names), [units] if units else []
         )
         fit(learner, *kept, 10, rate)
@@ -262,7 +266,7 @@ def settings(photos: Photos, folder: Path) -> None:
 def live(photos: Photos, folder: Path) -> None:
     """Compare kept features with pixels: same seed, no augmentation, head first as in a run."""
     total = len(photos.frames["validation"])
-    first = models.backbones.get_backbone(PARAMETERS["backbone"]).fine_tune_from
+    first = build.backbones.get_backbone(PARAMETERS["backbone"]).fine_tune_from
     weights = photos.model().get_weights()
     for at, epochs, rate, schedule in (
         ("head", 6, PARAMETERS["learning_rate"], "constant"),
@@ -272,14 +276,14 @@ def live(photos: Photos, folder: Path) -> None:
         for kept in (False, True):
             model = photos.model()
             model.set_weights(weights)
-            frozen, learner = models.split_model(model, at)
+            frozen, learner = build.split_model(model, at)
             if kept:
                 data = photos.features(frozen, folder)
             else:
                 learner = model
                 data = photos.dataset("train", shuffle=True), photos.dataset("validation")
             checkpoint = fit(learner, *data, epochs, rate, schedule)
-            training.keep_if_better(learner, checkpoint)
+            stages.keep_if_better(learner, checkpoint)
             outcomes.append([row["val_accuracy"] for row in checkpoint.rows])
             outcomes[-1].append(best_accuracy(checkpoint))
         weights = model.get_weights()

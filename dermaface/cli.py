@@ -122,7 +122,8 @@ def _ended_like_ctrl_c() -> Iterator[None]:
 def run_command(options: argparse.Namespace) -> int:
     """Run the notebooks and print the results table."""
     try:
-        from dermaface import backbones, pipeline, runs
+        from dermaface import pipeline, runs
+        from dermaface.model import backbones
     except ModuleNotFoundError as error:
         raise ValueError(MISSING_NOTEBOOKS.format(name=error.name)) from error
     if options.data == "":
@@ -160,7 +161,7 @@ def _absolute(path: str) -> str:
 
 def print_results(run) -> None:
     """Print the table of variants and where the results lie."""
-    from dermaface import sample
+    from dermaface.photos import sample
 
     with run.path("conversion.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -184,7 +185,10 @@ def print_results(run) -> None:
 
 def predict_command(options: argparse.Namespace) -> int:
     """Classify photos and print the answers; a bad photo is named and the others go on."""
-    from dermaface import runtime
+    from dermaface.photos.pixels import (
+        printable_path,
+    )
+    from dermaface.tflite import runtime
 
     if options.top < 1:
         raise ValueError(f"--top must be at least 1; got {options.top}.")
@@ -198,7 +202,7 @@ def predict_command(options: argparse.Namespace) -> int:
     if classifier.notice:
         print(f"dermaface: {classifier.notice}", file=sys.stderr)
     limit = classifier.facts.get("min_confidence", 0.0) if given is None else given
-    names = ["standard input" if path == "-" else runtime.printable_path(path) for path in paths]
+    names = ["standard input" if path == "-" else printable_path(path) for path in paths]
     width = max(map(len, names))
     rows = csv.writer(sys.stdout, lineterminator="\n")
     if options.csv:
@@ -237,17 +241,22 @@ def _answer(classifier, image, top: int) -> tuple[list[tuple[str, float]], bool]
     Raises:
         ValueError: it is not an image that can be read.
     """
-    from dermaface import runtime
+    from dermaface.photos.pixels import (
+        BLUR_SIZE,
+        blur_score,
+        decode_image,
+        resize,
+    )
 
-    size = max(classifier.image_size, runtime.BLUR_SIZE)
-    pixels = runtime.decode_image(image, at_least=2 * size)
-    small = runtime.resize(pixels, runtime.BLUR_SIZE)
-    blurred = runtime.blur_score(small) < classifier.facts.get("blur_threshold", 0.0)
+    size = max(classifier.image_size, BLUR_SIZE)
+    pixels = decode_image(image, at_least=2 * size)
+    small = resize(pixels, BLUR_SIZE)
+    blurred = blur_score(small) < classifier.facts.get("blur_threshold", 0.0)
     if size > classifier.image_size:
         # The pixel rule decodes a large photo smaller than the measure of blur does.
         if hasattr(image, "seek"):
             image.seek(0)
-        pixels = runtime.decode_image(image, at_least=2 * classifier.image_size)
+        pixels = decode_image(image, at_least=2 * classifier.image_size)
     return classifier.predict(pixels, top=top), blurred
 
 
@@ -257,14 +266,16 @@ def _image_paths(arguments: list[str]) -> list[Path | str]:
     Raises:
         ValueError: a folder holds no images, or "-" comes twice.
     """
-    from dermaface import runtime
+    from dermaface.photos.pixels import (
+        find_image_files,
+    )
 
     if arguments.count("-") > 1:
         raise ValueError("Standard input (-) can be read only once.")
     paths = []
     for argument in arguments:
         if argument != "-" and os.path.isdir(argument):
-            found = runtime.find_image_files(argument)
+            found = find_image_files(argument)
             if not found:
                 raise ValueError(f"There are no images in the folder {argument}.")
             paths += found
@@ -275,9 +286,9 @@ def _image_paths(arguments: list[str]) -> list[Path | str]:
 
 def check_command(options: argparse.Namespace) -> int:
     """Check a release folder and print what was checked."""
-    from dermaface import runtime
+    from dermaface.release import contract
 
-    for line in runtime.check_release(options.folder):
+    for line in contract.check_release(options.folder):
         print(line)
     print(f"{options.folder} answers here as it did where it was made.")
     return 0
@@ -285,7 +296,7 @@ def check_command(options: argparse.Namespace) -> int:
 
 def sample_command(options: argparse.Namespace) -> int:
     """Draw the sample set."""
-    from dermaface import sample
+    from dermaface.photos import sample
 
     folder = sample.write_sample(options.folder)
     print(f"The sample set is in {folder}. {sample.NOTICE}")

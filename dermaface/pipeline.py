@@ -13,7 +13,9 @@ import subprocess
 import tempfile
 import time
 
-from dermaface import backbones, images, runs
+from dermaface import runs
+from dermaface.model import backbones
+from dermaface.photos import images
 from dermaface.quiet import quiet
 from dermaface.runs import NOTEBOOKS, SHARED_PARAMETERS, Run
 from jupyter_client import AsyncKernelManager

@@ -184,7 +184,7 @@ def class_recall(metrics: dict, class_names: Sequence[str]) -> None:
         metrics: one split of `metrics.json`.
         class_names: the classes in index order.
     """
-    from dermaface.evaluation import accuracy_interval
+    from dermaface.evaluation.scores import accuracy_interval
 
     classes = [metrics["classes"][name] for name in class_names]
     labels = [

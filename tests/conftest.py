@@ -4,7 +4,12 @@ import os
 from pathlib import Path
 import tempfile
 
-from dermaface import processors, sample
+from dermaface import processors
+from dermaface.model import backbones, build
+from dermaface.photos import sample
+from dermaface.photos.pixels import load_image
+from dermaface.tflite import convert
+from dermaface.tflite import file as tflite_file
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -26,8 +31,7 @@ GROUPS = {
     "pipeline": ("test_pipeline",),
     "photos": ("test_photos",),
     "tflite_files": (
-        "test_cli", "test_evaluation", "test_release", "test_runtime", "test_tflite",
-        "test_tflite_file",
+        "test_cli", "test_convert", "test_evaluation", "test_file", "test_release", "test_runtime",
     ),
     "drawn_sets": ("test_backbones", "test_sample"),
 }  # fmt: skip
@@ -85,12 +89,11 @@ def drawn_sets(tmp_path_factory):
 @pytest.fixture(scope="session")
 def sample_pictures(sample_folder):
     """Return the four classes' pictures by the pixel rule, uint8 (48, 96, 96, 3), and classes."""
-    from dermaface import runtime
     import numpy as np
 
     files = [file for name in CLASS_NAMES for file in sorted((sample_folder / name).iterdir())]
     classes = np.array([CLASS_NAMES.index(file.parent.name) for file in files])
-    return np.stack([runtime.load_image(file, 96) for file in files]), classes
+    return np.stack([load_image(file, 96) for file in files]), classes
 
 
 @pytest.fixture(scope="session")
@@ -100,11 +103,10 @@ def small_model(sample_pictures):
     Its head is a ridge regression in closed form, strong enough a penalty that the answers differ
     in how sure they are: a random head says nearly the same to every picture, whatever a file does.
     """
-    from dermaface import models
     import numpy as np
 
-    model = models.build_model(len(CLASS_NAMES), backbone="tiny", image_size=96)
-    front, _ = models.split_model(model)
+    model = build.build_model(len(CLASS_NAMES), backbone="tiny", image_size=96)
+    front, _ = build.split_model(model)
     pixels, classes = sample_pictures
     features = front.predict(pixels.astype("float32"), verbose=0)
     centred = features - features.mean(axis=0)
@@ -133,12 +135,11 @@ def calibration(sample_pictures):
 @pytest.fixture(scope="session")
 def converted(small_model, tmp_path_factory):
     """Return what the converter makes of the small model: three variants, as in notebook 05."""
-    from dermaface import tflite
     from dermaface.quiet import quiet
     from dermaface.quiet_tensorflow import tf
 
     folder = tmp_path_factory.mktemp("export") / "saved_model"
-    tflite.export_saved_model(small_model, folder)
+    convert.export_saved_model(small_model, folder)
     # One converter for all reads the SavedModel three times instead of six.
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
     files = {}
@@ -154,35 +155,27 @@ def converted(small_model, tmp_path_factory):
 @pytest.fixture(scope="session")
 def rounded(converted, calibration):
     """Return the float file of the small model with its weights on the 8-bit grid."""
-    from dermaface import tflite
-
-    return tflite.round_weights(converted["float32"], calibration)
+    return convert.round_weights(converted["float32"], calibration)
 
 
 @pytest.fixture(scope="session")
 def tflite_files(converted, rounded, calibration):
     """Return every variant of the small model: name to content."""
-    from dermaface import tflite
-
     return converted | {
-        "int8": tflite.quantize(rounded, calibration),
-        "int8_weights": tflite.quantize_weights(rounded),
+        "int8": convert.quantize(rounded, calibration),
+        "int8_weights": convert.quantize_weights(rounded),
     }
 
 
 @pytest.fixture(scope="session")
 def mixed_file(rounded, calibration):
     """Return the small model in 8 bits but for its most sensitive operators."""
-    from dermaface import tflite
-
-    return list(tflite.further_recipes(rounded, calibration, 5).values())[-1]()
+    return list(convert.further_recipes(rounded, calibration, 5).values())[-1]()
 
 
 @pytest.fixture(scope="session")
 def labelled_file(tflite_files, tmp_path_factory):
     """Return the path of an int8 file that carries its labels, a notice and its limits."""
-    from dermaface import tflite_file
-
     path = tmp_path_factory.mktemp("labelled") / "model.tflite"
     facts = {"notice": sample.NOTICE, "min_confidence": 0.0, "blur_threshold": 15.0}
     path.write_bytes(tflite_file.embed(tflite_files["int8"], CLASS_NAMES, facts))
@@ -201,7 +194,5 @@ def clothing():
 @pytest.fixture(scope="session")
 def imagenet_weights():
     """Skip where Keras has no ImageNet weights of MobileNetV2 on disk."""
-    from dermaface import backbones
-
     if not backbones.published_weights_path("mobilenet_v2").is_file():
         pytest.skip("real weights: KERAS_HOME does not hold MobileNetV2's ImageNet weights")

@@ -11,7 +11,8 @@ import sys
 
 import awkward
 from conftest import CLASS_NAMES
-from dermaface import cli, sample
+from dermaface import cli
+from dermaface.photos import sample
 from PIL import Image
 import pytest
 

@@ -3,7 +3,8 @@
 import json
 import shutil
 
-from dermaface import cli, images
+from dermaface import cli
+from dermaface.photos import images
 from dermaface.runs import Run
 import pytest
 

@@ -11,7 +11,10 @@ import sys
 import time
 
 import awkward
-from dermaface import cli, images, pipeline, runs, sample
+from dermaface import cli, pipeline, runs
+from dermaface.model import hub
+from dermaface.photos import sample
+from dermaface.photos.splits import SPLITS
 from dermaface.runs import NOTEBOOKS, Run
 import nbformat
 import pandas as pd
@@ -35,7 +38,6 @@ QUICK = {
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
     """Return parameters of a quick run, on a small TensorFlow Hub module in a local folder."""
-    from dermaface import hub
     from dermaface.quiet_tensorflow import keras
 
     pixels = keras.Input((32, 32, 3))
@@ -106,7 +108,7 @@ def test_tables_have_the_columns_of_the_contract(quick_run):
 def test_images_csv_is_relative_and_covers_every_split(quick_run):
     run, _ = quick_run
     table = pd.read_csv(run.path("images.csv"))
-    assert len(table) == 11 * 12 and set(table["split"]) == set(images.SPLITS)
+    assert len(table) == 11 * 12 and set(table["split"]) == set(SPLITS)
     assert all((run.data_root / path).is_file() for path in table["path"])
     assert run.class_names == sorted(set(table["label"]))
 

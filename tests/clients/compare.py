@@ -20,7 +20,9 @@ import sys
 import tempfile
 import threading
 
-from dermaface import runtime, sample
+from dermaface.photos import sample
+from dermaface.photos.pixels import resize
+from dermaface.tflite import runtime
 import numpy as np
 
 # MediaPipe and the browser bring kernels of their own: floats differ in the last digits, 8-bit
@@ -73,7 +75,7 @@ def draw_pictures(image_size: int) -> list[np.ndarray]:
     """Return drawn pictures by the pixel rule, uint8 (image_size, image_size, 3)."""
     names = [sample.CLASS_NAMES[number % len(sample.CLASS_NAMES)] for number in range(PICTURES)]
     drawn = [sample.draw(name, np.random.default_rng([9, n])) for n, name in enumerate(names)]
-    return [runtime.resize(np.asarray(picture), image_size) for picture in drawn]
+    return [resize(np.asarray(picture), image_size) for picture in drawn]
 
 
 def ask_mediapipe(file: Path, pictures: list[np.ndarray], labels: list[str]) -> np.ndarray:

@@ -1,0 +1,143 @@
+"""The answers of `.tflite` files, their speed, and what another resizer costs."""
+
+from collections.abc import Iterable, Mapping, Sequence
+import functools
+from pathlib import Path
+import time
+
+import cv2
+from dermaface.photos.pixels import decode_image, resize
+from dermaface.tflite import runtime
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+
+def predict_tflite(
+    files: Mapping[str, bytes], dataset: Iterable, num_threads: int = 2
+) -> dict[str, np.ndarray]:
+    """Return the probabilities that each `.tflite` file gives, reading every photo once.
+
+    Args:
+        files: a name and the content of each file.
+        dataset: batches as from `datasets.make_dataset`, not augmented.
+        num_threads: processor threads for LiteRT.
+
+    Returns:
+        For each name, float32 (n, num_classes) in the dataset's order.
+    """
+    interpreters = {
+        name: runtime.open_interpreter(content, num_threads) for name, content in files.items()
+    }
+    answers = {name: [] for name in files}
+    for images, _ in dataset:
+        for image in np.asarray(images):
+            for name, interpreter in interpreters.items():
+                answers[name].append(_invoke(interpreter, image[None]))
+    return {name: np.concatenate(rows) for name, rows in answers.items()}
+
+
+def _invoke(interpreter, images: np.ndarray) -> np.ndarray:
+    """Feed one image, float32 (1, size, size, 3), and return the probabilities (1, num_classes)."""
+    details = interpreter.get_input_details()[0]
+    interpreter.set_tensor(details["index"], images.astype(details["dtype"]))
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+
+def measure_latency(content: bytes, num_threads: int = 2, repeats: int = 50) -> tuple[float, float]:
+    """Return the time for one image in milliseconds, on this machine: median and 90th percentile.
+
+    Args:
+        content: the `.tflite` file.
+        num_threads: processor threads for LiteRT.
+        repeats: how often it is measured, after five runs that do not count.
+    """
+    interpreter = runtime.open_interpreter(content, num_threads)
+    shape = interpreter.get_input_details()[0]["shape"]
+    image = np.random.default_rng(0).integers(0, 256, shape).astype("float32")
+    seconds = []
+    for _ in range(repeats + 5):
+        start = time.perf_counter()
+        _invoke(interpreter, image)
+        seconds.append(time.perf_counter() - start)
+    median, ninetieth = np.percentile(seconds[5:], [50, 90]) * 1000
+    return float(median), float(ninetieth)
+
+
+def latency_columns(files: Mapping[str, bytes], repeats: int = 50) -> pd.DataFrame:
+    """Return the latency of each file with two threads and with one, a row a variant.
+
+    Args:
+        files: a variant and the content of its file.
+        repeats: how often each is measured.
+
+    Returns:
+        `latency_ms` and `latency_p90_ms` (two threads), `latency_1_thread_ms` and
+        `latency_1_thread_p90_ms`, indexed by variant.
+    """
+    names = "latency_ms latency_p90_ms latency_1_thread_ms latency_1_thread_p90_ms".split()
+    rows = {
+        variant: [*measure_latency(content, 2, repeats), *measure_latency(content, 1, repeats)]
+        for variant, content in files.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=names)
+
+
+# --- What another resizer costs -------------------------------------------------------------------
+
+
+def resize_pillow(pixels: np.ndarray, image_size: int) -> np.ndarray:
+    """Resize as Pillow's BILINEAR does, which smooths first where the image gets smaller."""
+    image = Image.fromarray(pixels)
+    return np.asarray(image.resize((image_size, image_size), Image.Resampling.BILINEAR))
+
+
+def resize_opencv(pixels: np.ndarray, image_size: int, interpolation: int) -> np.ndarray:
+    """Resize as OpenCV does, by one of its `INTER_` constants."""
+    return cv2.resize(pixels, (image_size, image_size), interpolation=interpolation)
+
+
+RESIZERS = {
+    "TensorFlow bilinear (the pixel rule)": resize,
+    "OpenCV linear": functools.partial(resize_opencv, interpolation=cv2.INTER_LINEAR),
+    "OpenCV area": functools.partial(resize_opencv, interpolation=cv2.INTER_AREA),
+    "Pillow bilinear": resize_pillow,
+}
+
+
+def score_resizers(
+    content: bytes, root: Path, photos: pd.DataFrame, class_names: Sequence[str]
+) -> pd.DataFrame:
+    """Score a `.tflite` file on photos that were resized in the ways in which clients do it.
+
+    Each photo is decoded once, by the pixel rule, so the resizer alone differs.
+
+    Args:
+        content: the file.
+        root: the data root.
+        photos: rows of `images.csv` with `path` and `label`.
+        class_names: the classes in index order.
+
+    Returns:
+        A row a resizer: `resizer`, `accuracy`, and `agreement` with the answers under the first.
+    """
+    interpreter = runtime.open_interpreter(content)
+    image_size = int(interpreter.get_input_details()[0]["shape"][1])
+    answers = {name: [] for name in RESIZERS}
+    for path in photos["path"]:
+        pixels = decode_image(root / path, at_least=2 * image_size)
+        for name, resizer in RESIZERS.items():
+            answers[name].append(_invoke(interpreter, resizer(pixels, image_size)[None])[0])
+    guesses = {
+        name: np.asarray(class_names)[np.argmax(rows, axis=1)] for name, rows in answers.items()
+    }
+    reference = next(iter(guesses.values()))
+    return pd.DataFrame(
+        {
+            "resizer": name,
+            "accuracy": float((guess == photos["label"].to_numpy()).mean()),
+            "agreement": float((guess == reference).mean()),
+        }
+        for name, guess in guesses.items()
+    )

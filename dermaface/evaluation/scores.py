@@ -1,0 +1,283 @@
+"""Figures with intervals from tables of answers; no TensorFlow."""
+
+from collections.abc import Mapping, Sequence
+
+from dermaface.runs import Run
+import numpy as np
+import pandas as pd
+import scipy.stats
+import sklearn.metrics
+
+# The columns of conversion.csv; behind them, for each class, `recall_change_CLASS`.
+CONVERSION_COLUMNS = (
+    "variant split bytes accuracy accuracy_drop agreement max_abs_diff latency_ms passed images "
+    "drop_low drop_high changed latency_p90_ms latency_1_thread_ms latency_1_thread_p90_ms problem"
+).split()
+
+
+def accuracy_interval(correct: int, total: int) -> tuple[float, float]:
+    """Return the 95 % interval of an accuracy (Wilson 1927), as shares of 1.
+
+    Raises:
+        ValueError: there are no images.
+    """
+    if total < 1:
+        raise ValueError("An accuracy needs at least one image.")
+    interval = scipy.stats.binomtest(correct, total).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def drop_interval(lost: int, won: int, total: int) -> tuple[float, float]:
+    """Return the 95 % interval of an accuracy drop between two models on the same images.
+
+    The images on which both are right or both wrong say nothing about the difference; the interval
+    follows from the others. It is Wald's with the adjustment of Bonett and Price (2012), Journal of
+    Educational and Behavioral Statistics 37(4), 479-488, which Fagerland, Lydersen and Laake (2014)
+    recommend for paired proportions.
+
+    Args:
+        lost: images on which only the first model is right.
+        won: images on which only the second model is right.
+        total: all images.
+
+    Raises:
+        ValueError: there are no images.
+    """
+    if total < 1:
+        raise ValueError("An accuracy drop needs at least one image.")
+    first, second = (lost + 1) / (total + 2), (won + 1) / (total + 2)
+    half = scipy.stats.norm.ppf(0.975) * np.sqrt(
+        (first + second - (first - second) ** 2) / (total + 2)
+    )
+    return float(max(first - second - half, -1)), float(min(first - second + half, 1))
+
+
+def prediction_frame(
+    images: pd.DataFrame, probabilities: np.ndarray, class_names: Sequence[str]
+) -> pd.DataFrame:
+    """Return the rows of `predictions.csv`.
+
+    Args:
+        images: rows of `images.csv`, in the order of the probabilities.
+        probabilities: (n, num_classes).
+        class_names: the classes in index order.
+
+    Returns:
+        `path`, `split`, `label`, `predicted`, and a column `p_CLASS` a class.
+    """
+    frame = images[["path", "split", "label"]].reset_index(drop=True)
+    frame["predicted"] = [class_names[index] for index in probabilities.argmax(axis=1)]
+    columns = pd.DataFrame(probabilities, columns=[f"p_{name}" for name in class_names])
+    return pd.concat([frame, columns], axis=1)
+
+
+def read_predictions(run: Run) -> pd.DataFrame:
+    """Return `predictions.csv` of a run."""
+    names = dict.fromkeys(("path", "split", "label", "predicted"), str)
+    return pd.read_csv(run.path("predictions.csv"), keep_default_na=False, dtype=names)
+
+
+def probabilities_of(predictions: pd.DataFrame, class_names: Sequence[str]) -> np.ndarray:
+    """Return the probabilities in rows of `predictions.csv` as an array (n, num_classes)."""
+    return predictions[[f"p_{name}" for name in class_names]].to_numpy()
+
+
+def score(predictions: pd.DataFrame, class_names: Sequence[str]) -> dict:
+    """Return the figures of one split for `metrics.json`.
+
+    Args:
+        predictions: rows as from `prediction_frame`.
+        class_names: the classes in index order.
+
+    Returns:
+        `images`, `accuracy`, `accuracy_interval` (95 %), `macro_f1` (of the classes that have
+        images), `log_loss` (nats), and `classes`: for each class its `images`, `precision`,
+        `recall` and `f1`, which are None for a class without images.
+    """
+    labels, predicted = predictions["label"], predictions["predicted"]
+    correct, total = int((labels == predicted).sum()), len(predictions)
+    precision, recall, f1, counts = sklearn.metrics.precision_recall_fscore_support(
+        labels, predicted, labels=list(class_names), zero_division=0
+    )
+    index = {name: number for number, name in enumerate(class_names)}
+    truth = probabilities_of(predictions, class_names)[range(total), [index[x] for x in labels]]
+    return {
+        "images": total,
+        "accuracy": correct / total,
+        "accuracy_interval": list(accuracy_interval(correct, total)),
+        "macro_f1": float(f1[counts > 0].mean()),
+        "log_loss": float(-np.log(np.clip(truth, 1e-7, 1)).mean()),
+        "classes": {
+            name: {
+                "images": int(counts[number]),
+                "precision": float(precision[number]) if counts[number] else None,
+                "recall": float(recall[number]) if counts[number] else None,
+                "f1": float(f1[number]) if counts[number] else None,
+            }
+            for number, name in enumerate(class_names)
+        },
+    }
+
+
+def weakest_first(score: Mapping) -> list[tuple[str, Mapping]]:
+    """Return the classes of a split that have photos, with their figures, by rising recall."""
+    measured = [item for item in score["classes"].items() if item[1]["images"]]
+    return sorted(measured, key=lambda item: item[1]["recall"])
+
+
+def summary_frame(metrics: Mapping[str, dict]) -> pd.DataFrame:
+    """Return the figures of each split as a table to show."""
+    return pd.DataFrame(
+        {
+            split: {
+                "images": figures["images"],
+                "accuracy": f"{figures['accuracy']:.3f}",
+                "95 % interval": "{:.3f} to {:.3f}".format(*figures["accuracy_interval"]),
+                "macro F1": f"{figures['macro_f1']:.3f}",
+                "log loss": f"{figures['log_loss']:.3f}",
+            }
+            for split, figures in metrics.items()
+        }
+    ).T
+
+
+def describe_splits(metrics: Mapping[str, dict]) -> str:
+    """Return in words which of the splits is the one to report, and what none of them measures."""
+    said = (
+        "There is no test split, so the figures are validation (also used to choose) and flatter a "
+        "little. Put some photos into a test folder to get a figure that nobody chose."
+    )
+    if "test" in metrics:
+        said = "Report the test figures: nothing was chosen by those photos."
+    return "\n".join([said, *describe_missing(metrics)])
+
+
+def describe_missing(metrics: Mapping[str, dict]) -> list[str]:
+    """Return a sentence for each split that lacks classes.
+
+    Args:
+        metrics: for each split its figures, as from `score`.
+    """
+    return [
+        f"Not measured: no {split} photo shows {', '.join(missing)}."
+        for split, figures in metrics.items()
+        if (missing := [name for name, e in figures["classes"].items() if not e["images"]])
+    ]
+
+
+def confusion_matrix(predictions: pd.DataFrame, class_names: Sequence[str]) -> np.ndarray:
+    """Return counts (num_classes, num_classes): a row a true class, a column a predicted one."""
+    return sklearn.metrics.confusion_matrix(
+        predictions["label"], predictions["predicted"], labels=list(class_names)
+    )
+
+
+def confident_mistakes(
+    predictions: pd.DataFrame, class_names: Sequence[str], count: int = 8
+) -> pd.DataFrame:
+    """Return the wrong predictions with the highest probability, with it as `probability`."""
+    best = probabilities_of(predictions, class_names).max(axis=1)
+    wrong = predictions.assign(probability=best).query("label != predicted")
+    return wrong.nlargest(count, "probability")
+
+
+def describe_gap(train_accuracy: float, validation_accuracy: float) -> str:
+    """Return in words what the gap between training and validation accuracy says.
+
+    Args:
+        train_accuracy: 0..1, in the same epoch as the validation accuracy.
+        validation_accuracy: 0..1.
+    """
+    gap = 100 * (train_accuracy - validation_accuracy)
+    figures = (
+        f"{100 * train_accuracy:.0f} % in training, {100 * validation_accuracy:.0f} % in validation"
+    )
+    if gap > 10:
+        return (
+            f"Overfitting ({figures}): the model knows its training photos better than new ones. "
+            "More photos, stronger augmentation or more dropout help."
+        )
+    if train_accuracy < 0.7:
+        return (
+            f"Underfitting ({figures}): the model has not even learnt its training photos. "
+            "More epochs, a higher learning rate or more layers to fine-tune help."
+        )
+    return f"A good fit ({figures}): what the model learnt holds on photos it has not seen."
+
+
+def compare(
+    predictions: pd.DataFrame,
+    answers: Mapping[str, np.ndarray],
+    class_names: Sequence[str],
+) -> pd.DataFrame:
+    """Compare the answers of `.tflite` files with those of the Keras model, split by split.
+
+    Args:
+        predictions: the Keras model's, as from `prediction_frame`.
+        answers: for each variant its probabilities (n, num_classes), in the same order.
+        class_names: the classes in index order.
+
+    Returns:
+        A row a variant and split: `variant`, `split`, `images`, `accuracy`, `accuracy_drop` (Keras
+        minus variant) with its 95 % interval `drop_low` and `drop_high`, `agreement` (share of
+        images with the same first guess), `changed` (how many have another), `max_abs_diff` (of
+        any probability), and `recall_change_CLASS` for each class (variant minus Keras; NaN where
+        the split has no image of it).
+    """
+    keras_answers = probabilities_of(predictions, class_names)
+    names = np.asarray(class_names)
+    rows = []
+    for variant, probabilities in answers.items():
+        for split in predictions["split"].unique():
+            here = (predictions["split"] == split).to_numpy()
+            truth = predictions["label"].to_numpy()[here]
+            guess = names[probabilities[here].argmax(axis=1)]
+            keras_guess = predictions["predicted"].to_numpy()[here]
+            right, keras_right = guess == truth, keras_guess == truth
+            lost, won = int((keras_right & ~right).sum()), int((right & ~keras_right).sum())
+            low, high = drop_interval(lost, won, len(truth))
+            rows.append(
+                {
+                    "variant": variant,
+                    "split": split,
+                    "images": len(truth),
+                    "accuracy": float(right.mean()),
+                    "accuracy_drop": float(keras_right.mean() - right.mean()),
+                    "drop_low": low,
+                    "drop_high": high,
+                    "agreement": float((guess == keras_guess).mean()),
+                    "changed": int((guess != keras_guess).sum()),
+                    "max_abs_diff": float(np.abs(probabilities - keras_answers)[here].max()),
+                }
+                | {
+                    f"recall_change_{name}": float((right * 1.0 - keras_right)[of_class].mean())
+                    if of_class.any()
+                    else np.nan
+                    for name in class_names
+                    for of_class in [truth == name]
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def changed_answers(
+    predictions: pd.DataFrame, probabilities: np.ndarray, class_names: Sequence[str]
+) -> pd.DataFrame:
+    """Return the images for which a file's first guess is another than the Keras model's.
+
+    Args:
+        predictions: the Keras model's, as from `prediction_frame`.
+        probabilities: the file's (n, num_classes), in the same order.
+        class_names: the classes in index order.
+
+    Returns:
+        `path`, `split`, `label`, `keras` and `keras_probability`, `file` and `file_probability`.
+    """
+    keras_answers = probabilities_of(predictions, class_names)
+    frame = predictions[["path", "split", "label"]].assign(
+        keras=predictions["predicted"],
+        keras_probability=keras_answers.max(axis=1),
+        file=np.asarray(class_names)[probabilities.argmax(axis=1)],
+        file_probability=probabilities.max(axis=1),
+    )
+    return frame[frame["keras"] != frame["file"]]

@@ -1,0 +1,584 @@
+"""Find, check and split labelled photos; no TensorFlow."""
+
+import collections
+from collections.abc import Iterable, Mapping
+import concurrent.futures
+import csv
+import errno
+import hashlib
+import io
+import os
+from pathlib import Path
+import stat
+import unicodedata
+import warnings
+
+from dermaface import runs
+from dermaface.photos import sample
+from dermaface.photos.pixels import (
+    BLUR_SIZE,
+    IMAGE_SUFFIXES,
+    NOT_REGULAR,
+    blur_score,
+    decode_image,
+    describe_image,
+    printable_path,
+    resize,
+)
+from dermaface.photos.splits import SPLITS, TIES, across_splits
+from dermaface.processors import count_processors
+from dermaface.progress import progress_bar
+from dermaface.runs import Run
+import imagehash
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+# The columns of images.csv, one row per image, and the type of each that is not text.
+COLUMNS = (
+    "path label split group width height format orientation sha256 status reason "
+    "mode flags blur_score brightness copies"
+).split()
+NUMBERS = {
+    "width": "int64",
+    "height": "int64",
+    "orientation": "int64",
+    "blur_score": "float64",
+    "brightness": "float64",
+}
+SPLIT_FOLDERS = {
+    "train": "train",
+    "validation": "validation",
+    "val": "validation",
+    "valid": "validation",
+    "test": "test",
+}
+# Files and folders that systems leave behind, besides those whose names start with a dot.
+SYSTEM_NAMES = frozenset(("thumbs.db", "desktop.ini", "__macosx", "@eadir", "icon\r"))
+
+SMALLEST_SIDE = 16  # pixels; less shows nothing
+# Blur and brightness are measured, and photos compared, at one size, since they depend on it.
+WORKING_SIZE = BLUR_SIZE
+DARK, BRIGHT = 40, 215  # mean grey levels beyond which a photo is flagged
+LONGEST_SHAPE = 3.0  # long side through short side beyond which a photo is flagged
+
+
+def find_images(data: str | Path, image_root: str | Path = "") -> tuple[Path, pd.DataFrame]:
+    """List the labelled images of a folder or a CSV file, without opening them.
+
+    Every file below a class folder is listed, whatever its name, except what systems leave behind
+    (`.DS_Store`, `Thumbs.db`); `count_files` tells what was passed over.
+
+    Args:
+        data: a folder of class folders; the same under `train/`, `validation/` (or `val/`,
+            `valid/`) and `test/`; or a CSV file with the columns `path` (or `id`) and `label`,
+            optionally `split` and `group`. A path may lack the ending of the file's name.
+        image_root: the folder at which a CSV file's paths start, itself relative to the CSV file's
+            folder; "" is that folder.
+
+    Returns:
+        The data root, and a frame with the columns `path` (relative to it), `label`, `split`,
+        `group` ("" where not given), and `reason` (why a file must not be opened, or ""), sorted by
+        path. A name that is not UTF-8 is shown by `printable_path`. Its `attrs["notes"]`
+        lists what of a CSV file was passed over, and which classes have names in two Unicode forms.
+
+    Raises:
+        ValueError: there is nothing there, no files in it, a CSV file with mistakes in it, or class
+            names that cannot be told apart or do not fit on a line.
+    """
+    data = Path(os.path.realpath(Path(data).expanduser()))
+    shown = printable_path(data)
+    if shown != str(data):
+        raise ValueError(
+            f"The path {shown} is not UTF-8 text on one line. Rename the folder or file."
+        )
+    notes = []
+    if data.is_file():
+        root = Path(os.path.realpath(data.parent / Path(image_root).expanduser()))
+        rows = _rows_of_csv(data, root, notes)
+    elif data.is_dir():
+        root, rows = data, _rows_of_folder(data)
+    else:
+        raise ValueError(
+            f"There is no folder and no CSV file {data}. Check the path given as data."
+        )
+    if not rows:
+        raise ValueError(
+            f"No images are found under {data}. It must hold a folder a class with the images in "
+            "it, or train/, validation/ and test/ with such folders in them."
+        )
+    names = {label for _, label, _, _ in rows} - {""}
+    _check_class_names(names)
+    forms = collections.Counter(map(_composed, names))
+    notes += [
+        f"The class {name} is written in {count} Unicode forms that look alike; it is one class."
+        for name, count in sorted(forms.items())
+        if count > 1
+    ]
+    reasons = [_reason_to_refuse(root, path) for path, *_ in rows]
+    rows = [(printable_path(p), _composed(c), s, _composed(g)) for p, c, s, g in rows]
+    frame = pd.DataFrame(rows, columns=["path", "label", "split", "group"]).assign(reason=reasons)
+    frame.loc[frame["label"] == "", "reason"] = "has no label"
+    frame = frame.sort_values("path", ignore_index=True)
+    frame.attrs["notes"] = notes
+    return root, frame
+
+
+def _is_system_name(name: str) -> bool:
+    """Tell whether a system, and not a person, has put a file or folder there."""
+    return name.startswith(".") or name.lower() in SYSTEM_NAMES
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    """Return the folders in a folder that a person has put there, sorted."""
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not _is_system_name(p.name))
+
+
+def _rows_of_folder(root: Path) -> list[tuple[str, str, str, str]]:
+    """Return (path, label, split, "") for each file below class folders."""
+    top = _folders_in(root)
+    split_folders = [p for p in top if p.name.lower() in SPLIT_FOLDERS]
+    given = {SPLIT_FOLDERS[p.name.lower()] for p in split_folders}
+    if "train" in given and len(given) > 1:
+        class_folders = [
+            (SPLIT_FOLDERS[folder.name.lower()], p)
+            for folder in split_folders
+            for p in _folders_in(folder)
+        ]
+    else:
+        class_folders = [("", p) for p in top]
+    return [
+        (file.relative_to(root).as_posix(), folder.name, split, "")
+        for split, folder in class_folders
+        for file in _files_below(folder)
+    ]
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """Return the files below a class folder; a link to a folder counts as one file."""
+    if folder.is_symlink():
+        return [folder]
+    found = []
+    for parent, folders, names in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+        folders[:] = [n for n in folders if n not in links and not _is_system_name(n)]
+        found += [Path(parent, name) for name in names + links if not _is_system_name(name)]
+    return found
+
+
+def _check_class_names(names: set[str]) -> None:
+    """Refuse class names that are not text on one line, and those that people cannot tell apart.
+
+    Raises:
+        ValueError: there is such a name.
+    """
+    alike = {}
+    for name in sorted(names):
+        if len(name.splitlines()) != 1 or printable_path(name) != name:
+            raise ValueError(
+                f"The class name {name!r} is not UTF-8 text on one line, as labels.txt and the "
+                "released file need it. Rename the class."
+            )
+        other = alike.setdefault(" ".join(_composed(name).casefold().split()), name)
+        if _composed(other) != _composed(name):
+            raise ValueError(
+                f"The classes {other!r} and {name!r} differ only in upper and lower case or in "
+                "spaces, so nobody can tell whether they are one class or two. Give both the same "
+                "name, or names that differ clearly."
+            )
+
+
+def _composed(name: str) -> str:
+    """Return a name in Unicode's composed form, in which each accent is a part of its letter."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _reason_to_refuse(root: Path, path: str) -> str:
+    """Return why a file must not be opened, or ""."""
+    if printable_path(path) != path:
+        return "has a name that is not UTF-8, or a line break in its name; rename it"
+    file = root / path
+    try:
+        kind = file.stat().st_mode
+    except OSError as error:
+        kind = stat.S_IFREG  # whoever opens it will say why that fails
+        if error.errno == errno.ELOOP:
+            return "is a link that leads in a circle"
+    if file.is_symlink():
+        if not Path(os.path.realpath(file)).is_relative_to(root):
+            return "is a link that leaves the data folder"
+        if stat.S_ISDIR(kind):
+            return "is a link to a folder"
+    if stat.S_ISDIR(kind):
+        return "is a folder"
+    return "" if stat.S_ISREG(kind) else NOT_REGULAR.removeprefix("it ")
+
+
+def _rows_of_csv(file: Path, root: Path, notes: list[str]) -> list[tuple[str, str, str, str]]:
+    """Return (path, label, split, group) for each row of a CSV file, and note what is not used."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+        head = text.splitlines()[0] if text.strip() else ""
+        separator = max(",;\t", key=head.count)
+        frame = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False)
+    except (ValueError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{file} cannot be read as a CSV file in UTF-8: {error}") from error
+    frame.columns = frame.columns.str.strip().str.lower()
+    if "path" not in frame:
+        frame = frame.rename(columns={"id": "path"})
+    if not {"path", "label"} <= set(frame.columns):
+        raise ValueError(
+            f"{file} must have the columns path (or id) and label, and may have split and group; "
+            f"it has {', '.join(frame.columns)}."
+        )
+    unused = [name for name in frame if name not in ("path", "label", "split", "group")]
+    if unused:
+        notes.append(f"The CSV file's columns {', '.join(unused)} are not used.")
+    for column in ("split", "group"):
+        if column not in frame:
+            frame[column] = ""
+    frame = frame[["path", "label", "split", "group"]].apply(lambda column: column.str.strip())
+    frame["split"] = frame["split"].str.lower().replace(SPLIT_FOLDERS)
+    unknown = sorted(set(frame["split"]) - {*SPLITS, ""})
+    if unknown:
+        raise ValueError(
+            f"{file} names the split {unknown[0]!r}; it must be empty or one of "
+            f"{', '.join(SPLITS)}."
+        )
+    for path in frame["path"]:
+        if not Path(os.path.normpath(root / path)).is_relative_to(root) or not path:
+            raise ValueError(f"{file} names {path!r}, which lies outside the folder {root}.")
+    frame["path"] = [_with_ending(root, path) for path in frame["path"]]
+    repeated = int(frame.duplicated().sum())
+    if repeated:
+        notes.append(f"{repeated} rows of the CSV file repeat another one and count once.")
+    frame = frame.drop_duplicates()
+    twice = frame[frame.duplicated("path", keep=False)].sort_values("path")
+    if len(twice):
+        first, second = twice.head(2).itertuples(index=False, name=None)
+        raise ValueError(
+            f"{file} has two rows for {first[0]!r} that differ: {first[1:]} and {second[1:]} "
+            "(label, split, group). Keep one of them."
+        )
+    return list(frame.itertuples(index=False, name=None))
+
+
+def _with_ending(root: Path, path: str) -> str:
+    """Return the path with the ending that its file has, if it lacks one."""
+    if Path(path).suffix.lower() in IMAGE_SUFFIXES or os.path.isfile(root / path):
+        return path
+    endings = (ending for ending in sorted(IMAGE_SUFFIXES, key=(".jpg").__ne__))
+    return next((path + e for e in endings if os.path.isfile(root / f"{path}{e}")), path)
+
+
+def count_files(root: Path, photos: pd.DataFrame) -> pd.Series:
+    """Count every file below the data root, by what became of it.
+
+    Args:
+        root: the data root.
+        photos: as from `check_images`.
+
+    Returns:
+        Counts that add up to the files on disk, with their sum: `kept` and `excluded` of the listed
+        files, `system files`, and `files beside the class folders` (of a CSV file: files that it
+        does not name).
+    """
+    on_disk = []
+    for parent, folders, names in os.walk(root):
+        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+        on_disk += [Path(parent, name).relative_to(root) for name in names + links]
+    others = {printable_path(path.as_posix()): path for path in on_disk}
+    # A CSV file may name what is not there.
+    names = [Path(os.path.normpath(path)).as_posix() for path in photos["path"]]
+    listed = photos[[others.pop(name, None) is not None for name in names]]
+    system = sum(any(_is_system_name(part) for part in path.parts) for path in others.values())
+    return pd.Series(
+        {
+            "kept": int((listed["status"] == "kept").sum()),
+            "excluded": int((listed["status"] == "excluded").sum()),
+            "system files": system,
+            "files beside the class folders": len(others) - system,
+            "on disk": len(on_disk),
+        }
+    )
+
+
+def check_images(
+    root: Path, frame: pd.DataFrame, blur_threshold: float = 100.0, cache: Path | None = None
+) -> pd.DataFrame:
+    """Open every image, read it to its end, and measure it.
+
+    Args:
+        root: the data root.
+        frame: as from `find_images`.
+        blur_threshold: `blur_score` at 224 px below which a photo is flagged.
+        cache: a folder in which to remember the findings; a file of the same size and time of
+            change is not opened again. None remembers nothing; a folder that cannot be written
+            is told in a warning.
+
+    Returns:
+        The frame with the columns of `images.csv` and `phash` and `mirrored_phash`: `width`,
+        `height` (upright, in pixels), `format`, `orientation` (1..8 by EXIF, by which it is turned
+        upright; 1 is upright), `mode` (of its pixels, in Pillow's terms), `sha256` of the file,
+        `status` (`kept` or `excluded`) and `reason`; `blur_score` and `brightness` (mean grey
+        level, 0..255) at 224 px, and `flags`, some of `blur`, `dark`, `bright` and `shape`.
+    """
+    stamps = [_stamp(root / path) for path in frame["path"]]
+    known = _read_cache(cache, root)
+    wanted = [
+        number
+        for number, (path, stamp, reason) in enumerate(
+            zip(frame["path"], stamps, frame["reason"], strict=True)
+        )
+        if not reason and (path, stamp) not in known
+    ]
+    with concurrent.futures.ThreadPoolExecutor(count_processors()) as pool:
+        paths = [root / frame["path"].iloc[number] for number in wanted]
+        bar = progress_bar(len(paths), "checking", "files")
+        for number, facts in zip(wanted, pool.map(_check_image, paths), strict=True):
+            known[frame["path"].iloc[number], stamps[number]] = facts
+            bar.update()
+        bar.close()
+    rows = [
+        EMPTY | {"reason": reason} if reason else known[path, stamp]
+        for path, stamp, reason in zip(frame["path"], stamps, frame["reason"], strict=True)
+    ]
+    if wanted:
+        _write_cache(cache, root, known)
+    facts = pd.DataFrame(rows, columns=list(EMPTY))
+    facts["status"] = np.where(facts["reason"] == "", "kept", "excluded")
+    facts["flags"] = _flags(facts, blur_threshold)
+    facts["copies"] = ""
+    left = frame.drop(columns="reason").reset_index(drop=True)
+    return pd.concat([left, facts], axis=1)[[*COLUMNS, "phash", "mirrored_phash"]]
+
+
+EMPTY = {
+    "width": 0,
+    "height": 0,
+    "format": "",
+    "orientation": 1,
+    "sha256": "",
+    "reason": "",
+    "mode": "",
+    "blur_score": 0.0,
+    "brightness": 0.0,
+    "phash": "",
+    "mirrored_phash": "",
+}
+
+
+def _stamp(path: Path) -> str:
+    """Return a file's size and time of change, which tell whether it is still the same."""
+    try:
+        status = path.stat()
+    except OSError:
+        return "missing"
+    return f"{status.st_size}/{status.st_mtime_ns}"
+
+
+def _cache_file(cache: Path, root: Path) -> Path:
+    """Return where the findings about a data root lie; another version of them has another name."""
+    return cache / f"checked-2-{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.csv"
+
+
+def _read_cache(cache: Path | None, root: Path) -> dict[tuple[str, str], dict]:
+    """Return what is remembered of each (path, stamp)."""
+    if cache is None:
+        return {}
+    types = {name: type(value) for name, value in EMPTY.items()} | {"path": str, "stamp": str}
+    try:
+        table = pd.read_csv(_cache_file(cache, root), keep_default_na=False, dtype=types)
+        keys = zip(table.pop("path"), table.pop("stamp"), strict=True)
+        return dict(zip(keys, table[list(EMPTY)].to_dict("records"), strict=True))
+    except (ValueError, KeyError, OSError):
+        return {}  # not there, not readable or damaged: everything is checked anew
+
+
+def _write_cache(cache: Path | None, root: Path, known: dict[tuple[str, str], dict]) -> None:
+    """Remember the findings of each (path, stamp); a file that is not there has none."""
+    if cache is None:
+        return
+    table = pd.DataFrame(
+        [{"path": p, "stamp": s} | facts for (p, s), facts in known.items() if s != "missing"]
+    )
+    try:
+        runs.write_csv(_cache_file(cache, root), table)
+    except OSError as error:
+        warnings.warn(
+            f"The findings cannot be remembered in {cache} ({error.strerror}), so every file will "
+            "be opened again next time. Make that folder writable.",
+            stacklevel=3,
+        )
+
+
+def _check_image(path: Path) -> dict:
+    """Return what can be said of one file."""
+    facts = dict(EMPTY)
+    try:
+        content = path.read_bytes()
+        facts["sha256"] = hashlib.sha256(content).hexdigest()
+        if not content:
+            return facts | {"reason": "is empty (0 bytes)"}
+        if content[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc"):
+            return facts | {"reason": "is a HEIC file; convert it to JPEG"}
+        pixels, described = describe_image(io.BytesIO(content), 2 * WORKING_SIZE)
+    except FileNotFoundError:
+        return facts | {"reason": "there is no such file"}
+    except OSError as error:
+        return facts | {"reason": f"cannot be opened: {error.strerror}"}
+    except ValueError as error:
+        return facts | {"reason": str(error).removeprefix("The file ")}
+    facts |= described
+    if min(facts["width"], facts["height"]) < SMALLEST_SIDE:
+        return facts | {"reason": f"is only {facts['width']} x {facts['height']} pixels"}
+    small = resize(pixels, WORKING_SIZE)
+    facts["blur_score"] = round(blur_score(small), 2)
+    facts["brightness"] = round(float(small.mean()), 2)
+    grey = Image.fromarray(small).convert("L")
+    facts["phash"] = str(imagehash.phash(grey))
+    facts["mirrored_phash"] = str(imagehash.phash(grey.transpose(Image.Transpose.FLIP_LEFT_RIGHT)))
+    return facts
+
+
+def require_kept(photos: pd.DataFrame) -> None:
+    """Check that there is a photo to go on with.
+
+    Args:
+        photos: as from `check_images`.
+
+    Raises:
+        ValueError: no file can be used; the message counts the reasons, the most frequent first.
+    """
+    if (photos["status"] == "kept").any():
+        return
+    counts = photos["reason"].value_counts()
+    reasons = [f"'{reason}' ({count})" for reason, count in counts.head(5).items()]
+    if rest := int(counts[5:].sum()):
+        reasons.append(f"others ({rest})")
+    raise ValueError(
+        f"None of the {len(photos)} files can be used: {', '.join(reasons)}. Check that data (and "
+        "image_root, for a CSV file) names the right folder, or mend the files."
+    )
+
+
+def _flags(facts: pd.DataFrame, blur_threshold: float) -> list[str]:
+    """Return the flags of each row, separated by spaces."""
+    long, short = facts[["width", "height"]].max(axis=1), facts[["width", "height"]].min(axis=1)
+    raised = {
+        "blur": facts["blur_score"] < blur_threshold,
+        "dark": facts["brightness"] < DARK,
+        "bright": facts["brightness"] > BRIGHT,
+        "shape": long > LONGEST_SHAPE * short,
+    }
+    kept = facts["status"] == "kept"
+    table = pd.DataFrame(
+        {name: np.where(column & kept, name, "") for name, column in raised.items()}
+    )
+    return [" ".join(filter(None, row)) for row in table.itertuples(index=False, name=None)]
+
+
+def load_thumbnails(root: Path, paths: Iterable[str], side: int = 128) -> list[np.ndarray]:
+    """Return small upright versions of images, in their own proportions, for showing.
+
+    Args:
+        root: the data root.
+        paths: relative to it.
+        side: the longer side in pixels; a smaller image stays as it is.
+
+    Returns:
+        An array uint8 (height, width, 3), 0..255, an image.
+    """
+    thumbnails = []
+    for path in paths:
+        image = Image.fromarray(decode_image(root / path, at_least=2 * side))
+        image.thumbnail((side, side))
+        thumbnails.append(np.asarray(image))
+    return thumbnails
+
+
+def write_images(
+    run: Run, frame: pd.DataFrame, root: Path, splitting: Mapping[str, object] | None = None
+) -> None:
+    """Write `images.csv` and `labels.txt`, and note in `run.json` where the photos lie.
+
+    Args:
+        run: where to write.
+        frame: as from `assign_splits`.
+        root: the data root.
+        splitting: the numbers that were given to `assign_splits`, by name.
+    """
+    kept = frame[frame["status"] == "kept"]
+    runs.write_csv(run.path("images.csv"), frame[COLUMNS])
+    runs.write_text(run.path("labels.txt"), "\n".join(sorted(set(kept["label"]))) + "\n")
+    lines = kept[["path", "label", "split", "sha256"]].agg("\t".join, axis=1)
+    fingerprint = hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+    # A root inside the run folder is noted relative to it, so that the run can be moved.
+    inside = root.is_relative_to(run.folder)
+    location = root.relative_to(run.folder).as_posix() if inside else str(root)
+    facts = {"root": location, "sample": sample.is_sample(root), "fingerprint": fingerprint}
+    facts |= {"images": len(kept), "excluded": len(frame) - len(kept)}
+    for column, noun in TIES.items():
+        table = across_splits(kept, column)
+        counts = {split: int(count) for split, count in table.sum().items()}
+        facts[f"{noun}s_across_splits"] = {f"{noun}s": len(table), "photos": counts}
+    run.update(data=facts | {"splitting": splitting})
+
+
+def read_earlier(run: Run, splitting: Mapping[str, object]) -> pd.DataFrame | None:
+    """Return the kept rows of the `images.csv` that the run has so far, for `assign_splits`.
+
+    Args:
+        run: where `write_images` may have written before.
+        splitting: as there; a list that was made with other numbers says nothing.
+
+    Returns:
+        The rows, or None where there is no such list.
+    """
+    noted = run.read().get("data", {}).get("splitting")
+    if noted != splitting or not run.path("images.csv").is_file():
+        return None
+    return read_images(run, *SPLITS)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Return all rows of an `images.csv`, each column in the type that it has.
+
+    Raises:
+        ValueError: it holds something else, such as a text where a number belongs.
+    """
+    types = {name: NUMBERS.get(name, "str") for name in COLUMNS}
+    try:
+        return pd.read_csv(path, na_filter=False, dtype=types)
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is damaged or of an earlier version ({error}). Run notebook 01 again."
+        ) from error
+
+
+def read_images(run: Run, *splits: str) -> pd.DataFrame:
+    """Return the kept rows of `images.csv` in the splits named, in that order.
+
+    Args:
+        run: where notebook 01 wrote it.
+        splits: such as "train"; a split that the run does not have adds nothing.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    frame = read_table(run.path("images.csv"))
+    kept = frame[frame["status"] == "kept"]
+    return pd.concat([kept[kept["split"] == split] for split in splits], ignore_index=True)
+
+
+def check_same_data(run: Run, root: Path) -> None:
+    """Refuse to write another folder's photos over a run, unless it is of the sample set.
+
+    Raises:
+        ValueError: the run folder holds a run of other photos.
+    """
+    if "data" in run.read() and not run.is_sample and run.data_root.resolve() != root.resolve():
+        raise ValueError(
+            f"The run folder {run.folder} holds a run of the photos in {run.data_root}, and "
+            f"nothing is written over. Give another run_name for the photos in {root}."
+        )

@@ -1,0 +1,248 @@
+"""The pixel rule: files to pixels, with NumPy and Pillow alone."""
+
+import contextlib
+import os
+from pathlib import Path
+import stat
+from typing import BinaryIO
+import warnings
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+import simplejpeg
+
+# Large photos are fine; Pillow still refuses what has twice as many pixels. Filters belong to the
+# whole process: one that is set and taken back around each photo comes apart among threads.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+def load_image(path: str | Path, image_size: int) -> np.ndarray:
+    """Read a photo by the pixel rule.
+
+    The rule: upright by EXIF, RGB, on white where it is transparent; decoded at 1/2, 1/4 or 1/8 of
+    its size where its shorter side stays at least twice `image_size` (JPEG only); stretched to the
+    square by `resize`; rounded to whole grey levels.
+
+    Args:
+        path: an image file.
+        image_size: side of the square in pixels.
+
+    Returns:
+        uint8 array of shape (image_size, image_size, 3), 0..255.
+
+    Raises:
+        ValueError: there is no such file, or it is not an image that can be read to its end.
+    """
+    return resize(decode_image(path, at_least=2 * image_size), image_size)
+
+
+def decode_image(path: str | Path | BinaryIO, at_least: int | None = None) -> np.ndarray:
+    """Decode an image file upright and in RGB, as a photo viewer shows it.
+
+    Args:
+        path: an image file, or one that is open.
+        at_least: a JPEG is decoded at the smallest of 1/8, 1/4, 1/2 of its size whose shorter side
+            is still at least this many pixels; None decodes it at full size.
+
+    Returns:
+        uint8 array of shape (height, width, 3), 0..255.
+
+    Raises:
+        ValueError: there is no such file, it is not a regular file, it is not an image that can be
+            read to its end, a JPEG lacks data inside, it has several frames, or so many pixels
+            that it may be a decompression bomb.
+    """
+    return describe_image(path, at_least)[0]
+
+
+def describe_image(
+    path: str | Path | BinaryIO, at_least: int | None = None
+) -> tuple[np.ndarray, dict[str, str | int]]:
+    """Decode an image file and say what is in it.
+
+    Args:
+        path: as for `decode_image`.
+        at_least: as for `decode_image`.
+
+    Returns:
+        What `decode_image` returns, and the file's `format` and `mode` (of its pixels) in Pillow's
+        terms, `orientation` (1..8, by which the pixels were turned upright; 1 where the file states
+        none or something else), `width` and `height` (upright, in pixels, at full size).
+
+    Raises:
+        ValueError: as `decode_image`.
+    """
+    is_path = isinstance(path, (str, Path))
+    name = repr(printable_path(path)) if is_path else "The file"
+    try:
+        with _open_regular(path) if is_path else contextlib.nullcontext(path) as file:
+            return _describe_open_image(file, at_least)
+    except FileNotFoundError as error:
+        raise ValueError(f"There is no file {name}.") from error
+    except IsADirectoryError as error:
+        raise ValueError(f"{name} is a folder, not an image.") from error
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{name} is not an image that Pillow can read.") from error
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{name} has too many pixels to be safe to decode.") from error
+    except Exception as error:  # decoders report damage in any way, depending on the format
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise ValueError(f"{name} cannot be read as an image: {reason}.") from error
+
+
+def _open_regular(path: str | Path) -> BinaryIO:
+    """Open a file, but never one that may keep the reader waiting for ever.
+
+    Raises:
+        ValueError: it is a pipe, a socket or a device.
+        OSError: it is not there, it is a folder, or it cannot be opened.
+    """
+    kind = os.stat(path).st_mode
+    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+        raise ValueError(NOT_REGULAR)
+    return open(path, "rb")
+
+
+def _describe_open_image(file: BinaryIO, at_least: int | None) -> tuple[np.ndarray, dict]:
+    """Do the work of `describe_image`, with whatever errors a decoder raises."""
+    with Image.open(file) as image:
+        frames = getattr(image, "n_frames", 1)
+        # Phones store a photo's depth or brightness map as a second frame of an MPO file.
+        if frames > 1 and image.format != "MPO":
+            raise ValueError(f"it has {frames} frames")
+        width, height = image.size
+        facts = {"format": image.format, "mode": image.mode}
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        # Text, NaN and the like turn nothing in `exif_transpose`; 6.0 turns like 6.
+        facts["orientation"] = int(orientation) if orientation in range(1, 9) else 1
+        # Pillow gives the size of a lying TIFF file upright at once.
+        if facts["orientation"] >= 5 and image.format != "TIFF":
+            width, height = height, width
+        facts |= {"width": width, "height": height}
+        if at_least:
+            image.draft("RGB", reduced_size(*image.size, at_least))
+        pixels = _to_rgb(ImageOps.exif_transpose(image))
+    if facts["format"] in ("JPEG", "MPO"):
+        file.seek(0)
+        _refuse_gaps(file.read())
+    return pixels, facts
+
+
+def _refuse_gaps(content: bytes) -> None:
+    """Refuse a JPEG file that lacks data inside, which Pillow fills with grey without a word.
+
+    Raises:
+        ValueError: the decoder met the end of a piece of the picture, or nonsense, too early.
+    """
+    try:
+        simplejpeg.decode_jpeg(content, strict=True, min_height=1, min_width=1)
+    except ValueError as error:
+        # It also complains about harmless bytes between pieces, and about kinds that it cannot
+        # read, such as CMYK.
+        if any(words in str(error) for words in GAPS):
+            raise ValueError(f"data are missing inside or damaged ({error})") from error
+
+
+GAPS = ("premature end of data segment", "bad Huffman code", "instead of RST")
+NOT_REGULAR = "it is a pipe, a socket or a device, not a regular file"
+
+
+def printable_path(path: str | Path) -> str:
+    """Return a path as text on one line; bytes that are not UTF-8 show as hex."""
+    text = str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return text.replace("\r", "\\r").replace("\n", "\\n")
+
+
+def _to_rgb(image: Image.Image) -> np.ndarray:
+    """Return an image's pixels in RGB: 16 bits as their upper 8, transparent parts on white."""
+    if image.mode.startswith("I"):
+        levels = np.asarray(image, dtype=np.int64) // 256
+        return np.repeat(np.clip(levels, 0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers without a known range")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return np.asarray(image.convert("RGB"))
+
+
+def blur_score(pixels: np.ndarray) -> float:
+    """Return the variance of the Laplacian of an image's grey levels: low where it is blurred.
+
+    The score depends on the size of the image; compare images of one size. The measure is that of
+    Pech-Pacheco et al. (2000), with the four-neighbour kernel that OpenCV uses.
+
+    Args:
+        pixels: uint8 array of shape (height, width, 3), 0..255.
+    """
+    grey = pixels @ np.float32([0.299, 0.587, 0.114])
+    centre = grey[1:-1, 1:-1]
+    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * centre
+    return float(laplacian.var())
+
+
+def reduced_size(width: int, height: int, at_least: int) -> tuple[int, int]:
+    """Return the size at 1/8, 1/4, 1/2 or 1/1 whose shorter side is still `at_least` pixels."""
+    divisor = reduction(width, height, at_least)
+    return width // divisor, height // divisor
+
+
+def reduction(width: int, height: int, at_least: int) -> int:
+    """Return the largest of 8, 4, 2, 1 that leaves the shorter side `at_least` pixels."""
+    return next((d for d in (8, 4, 2) if min(width, height) // d >= at_least), 1)
+
+
+def resize(pixels: np.ndarray, image_size: int) -> np.ndarray:
+    """Stretch an image to a square: bilinear, half-pixel centres, no antialiasing.
+
+    The same arithmetic as `tf.image.resize(..., antialias=False)`, TensorFlow's default. Pillow's
+    and most browsers' high-quality resizers smooth first and give other pixels.
+
+    Args:
+        pixels: uint8 array of shape (height, width, 3), 0..255.
+        image_size: side of the square in pixels.
+
+    Returns:
+        uint8 array of shape (image_size, image_size, 3), 0..255.
+    """
+    height, width = pixels.shape[:2]
+    top, bottom, down = _neighbours(height, image_size)
+    left, right, along = _neighbours(width, image_size)
+    rows = pixels[np.concatenate([top, bottom])].astype(np.float32)
+    upper, lower = rows[:image_size], rows[image_size:]
+    along = along[:, None]
+    above = upper[:, left] + (upper[:, right] - upper[:, left]) * along
+    below = lower[:, left] + (lower[:, right] - lower[:, left]) * along
+    # Row by row in memory, because clients such as MediaPipe take no notice of an array's strides.
+    return np.rint(above + (below - above) * down[:, None, None]).astype(np.uint8, order="C")
+
+
+def _neighbours(old_size: int, new_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the two old pixels between which each new one lies, and how far along it lies."""
+    position = (np.arange(new_size, dtype=np.float32) + 0.5) * np.float32(old_size / new_size) - 0.5
+    floor = np.floor(position)
+    first = np.maximum(floor, 0).astype(int)
+    second = np.minimum(floor + 1, old_size - 1).astype(int)
+    return first, second, position - floor
+
+
+# `blur_score` depends on the size, so it is always measured at this one.
+BLUR_SIZE = 224
+
+
+def find_image_files(folder: str | Path) -> list[Path]:
+    """Return the files below a folder that look like images by their names, sorted."""
+    return sorted(
+        Path(parent) / name
+        for parent, folders, names in os.walk(folder)
+        for name in names
+        if Path(name).suffix.lower() in IMAGE_SUFFIXES
+        and not name.startswith(".")
+        and not any(part.startswith(".") for part in Path(parent).relative_to(folder).parts)
+    )
+
+
+IMAGE_SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .webp .bmp .dib .gif .tif .tiff .ppm .mpo .avif".split()
+)

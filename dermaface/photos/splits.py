@@ -1,0 +1,338 @@
+"""Who learns, who chooses, who reports: the split of every photo."""
+
+import collections
+from collections.abc import Iterable, Mapping
+import hashlib
+
+from dermaface.photos.copies import components
+import pandas as pd
+
+SPLITS = ("train", "validation", "test")
+# What ties photos together, by column: several photos of one group, or of one picture.
+TIES = {"group": "group", "copies": "picture"}
+TORN = "belongs with photos in different splits: "  # the start of a reason to exclude a photo
+
+
+def exclude(photos: pd.DataFrame, reasons: dict[str, str]) -> pd.DataFrame:
+    """Exclude photos.
+
+    Args:
+        photos: rows of `images.csv`.
+        reasons: a path and why it is excluded.
+    """
+    photos = photos.copy()
+    rows = photos["path"].isin(reasons)
+    photos.loc[rows, "status"] = "excluded"
+    photos.loc[rows, "reason"] = photos.loc[rows, "path"].map(reasons)
+    return photos
+
+
+def leaks(photos: pd.DataFrame, copies: pd.DataFrame) -> dict[str, str]:
+    """Return the photos of given splits to take out because a later split holds a copy.
+
+    A training photo gives way to its copy in validation or test, a validation photo to its copy in
+    the test.
+
+    Args:
+        photos: rows of `images.csv` with given splits.
+        copies: as from `find_copies`.
+
+    Returns:
+        The path of each, and the reason.
+    """
+    split = dict(zip(photos["path"], photos["split"].replace("", "train"), strict=True))
+    out = {}
+    for row in copies[copies["leak"]].itertuples():
+        early, late = sorted((row.path, row.copy), key=lambda path: SPLITS.index(split[path]))
+        if split[early] != split[late]:
+            out[early] = f"copy of {late}, which is in the {split[late]} split"
+    return out
+
+
+def conflicts(photos: pd.DataFrame, copies: pd.DataFrame) -> dict[str, str]:
+    """Return the photos that lie in two classes, with the reason to exclude them.
+
+    Args:
+        photos: rows of `images.csv`.
+        copies: as from `find_copies`.
+    """
+    label = dict(zip(photos["path"], photos["label"], strict=True))
+    out = {}
+    for row in copies[copies["conflict"]].itertuples():
+        for one, other in ((row.path, row.copy), (row.copy, row.path)):
+            out[one] = f"copy of {other}, which is labelled {label[other]}"
+    return out
+
+
+def assign_splits(
+    frame: pd.DataFrame,
+    validation_size: float = 0.15,
+    test_size: float = 0.15,
+    split_seed: int = 0,
+    test_from_train: bool = False,
+    earlier: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Give every kept image its split; one that has a split already keeps it.
+
+    An image's split follows from a hash of its content, its class and `split_seed`, and from
+    nothing else. What belongs together moves together: photos with the same `group` by a hash of
+    the group's name alone, copies by that of the one that stands for them. The shares are therefore
+    approximate. Where splits are given, a missing validation split is cut from the training images,
+    and a missing test split only if asked; a class may then be missing from a given split.
+
+    Adding photos never moves an old one, unless they tie old ones together, as a recompressed copy
+    does: no hash of two photos can agree with the hash of each of them alone. There `earlier`
+    decides. A photo of the same content, label and group stays where it was, a new one follows
+    those that it belongs with, and one that belongs with photos in different splits is excluded,
+    because it would carry what one of them shows into the other. Without `earlier`, in another run,
+    such old photos may lie elsewhere.
+
+    Args:
+        frame: as from `check_images` or `group_copies`.
+        validation_size: share of the images for validation, 0..1.
+        test_size: share of the images for the test, 0..1.
+        split_seed: another seed gives another split.
+        test_from_train: whether to cut a test split from the training images, where splits are
+            given without one.
+        earlier: as from `read_earlier`.
+
+    Returns:
+        The frame with `split` filled in for kept images.
+
+    Raises:
+        ValueError: a share out of range, fewer than two classes, or a class without an image in
+            training or in a split that is made here.
+    """
+    if not (0 < validation_size < 1 and 0 <= test_size < 1 and validation_size + test_size < 1):
+        raise ValueError(
+            "validation_size must lie between 0 and 1, test_size from 0 up, and together they must "
+            f"leave something to train on; got {validation_size} and {test_size}."
+        )
+    kept = frame[frame["status"] == "kept"]
+    class_names = sorted(set(frame["label"]) - {""})
+    if len(class_names) < 2:
+        raise ValueError(
+            f"A classifier needs at least two classes of images; found {len(class_names)}"
+            + (f" ({class_names[0]})." if class_names else ".")
+        )
+    given = (kept["split"] != "").any()
+    splits = kept["split"].replace("", "train")
+    sizes = {
+        "validation": 0.0 if "validation" in set(splits) else validation_size,
+        "test": test_size if not given or test_from_train and "test" not in set(splits) else 0.0,
+    }
+    made = ["train", *(name for name, size in sizes.items() if size)]
+    fewest, needs = 1, "one to train on"
+    if "validation" in made:
+        fewest, needs = 2, "two, one to train on and one to check with"
+    for label in class_names:
+        if (count := int((kept["label"] == label).sum())) < fewest:
+            raise ValueError(
+                f"Class {label!r} has {count} readable images; it needs at least {needs}, and "
+                "should have 30. Add photos or take the class out."
+            )
+    keys = _split_keys(kept)
+    train = kept[splits == "train"]
+    splits[train.index] = _split_by_hash(
+        keys[train.index], sizes["validation"], sizes["test"], split_seed
+    )
+    if earlier is not None:
+        stay, torn = _follow_earlier(train, earlier[earlier["split"].isin(made)])
+        splits.update(stay)
+        frame = exclude(frame, torn)
+        kept = kept[~kept["path"].isin(torn)]
+        keys, splits = keys[kept.index], splits[kept.index]
+    empty = _empty_splits(kept["label"], splits, made)
+    if empty:
+        label, split = empty[0]
+        hint = "Give that split at least one image of the class."
+        if not given:
+            hint = _split_hint(kept["label"], keys, validation_size, test_size, made)
+        raise ValueError(f"Class {label!r} is left without an image in the {split} split. {hint}")
+    frame = frame.copy()
+    frame.loc[kept.index, "split"] = splits
+    return frame
+
+
+def _split_keys(kept: pd.DataFrame) -> pd.Series:
+    """Return the text from which an image's split follows: one for all that belongs together."""
+    own = kept["label"] + "/" + kept["sha256"]
+    ties = []
+    for column in TIES:
+        for name, numbers in kept.reset_index(drop=True).groupby(column).indices.items():
+            if name:
+                ties += [(numbers[0], other) for other in numbers[1:]]
+    keys = own.to_numpy(dtype=object)
+    groups = kept["group"].to_numpy()
+    hashes = kept["sha256"].to_numpy()
+    for numbers in components(len(kept), ties):
+        named = sorted({groups[number] for number in numbers} - {""})
+        stands = min(numbers, key=lambda number: hashes[number])
+        keys[numbers] = "group/" + named[0] if named else keys[stands]
+    return pd.Series(keys, index=kept.index)
+
+
+def _follow_earlier(
+    photos: pd.DataFrame, earlier: pd.DataFrame
+) -> tuple[pd.Series, dict[str, str]]:
+    """Return the splits that follow from an earlier list, and what has no place because of it.
+
+    Args:
+        photos: those to divide.
+        earlier: the rows of the earlier list in the splits that are made here.
+
+    Returns:
+        The split, with the index of `photos`, of each that is in the list or is tied to one of
+        those by its group or as a copy; and the paths of new photos that are tied to different
+        splits, with the reason to exclude them.
+    """
+    identity = ["sha256", "label", "group"]
+    known = earlier.drop_duplicates([*identity, "split"]).drop_duplicates(identity, keep=False)
+    known = known.set_index(identity)["split"].to_dict()
+    stay, torn, waiting = {}, {}, []
+    places = collections.defaultdict(dict)  # of a group or a picture: its splits, a path in each
+
+    def ties(row):
+        return [(name, value) for name in TIES if (value := getattr(row, name))]
+
+    def put(row, split):
+        stay[row.Index] = split
+        for tie in ties(row):
+            places[tie].setdefault(split, row.path)
+
+    for row in photos.sort_values(["sha256", "path"]).itertuples():
+        split = known.get((row.sha256, row.label, row.group))
+        put(row, split) if split else waiting.append(row)
+    while waiting:
+        left = []
+        for row in waiting:
+            near = {split: path for tie in ties(row) for split, path in places[tie].items()}
+            if len(near) > 1:
+                where = [f"{path} ({split})" for split, path in near.items()]
+                torn[row.path] = TORN + ", ".join(where)
+            elif near:
+                put(row, *near)
+            else:
+                left.append(row)
+        if len(left) == len(waiting):
+            break
+        waiting = left
+    return pd.Series(stay, dtype=object), torn
+
+
+def across_splits(photos: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Count the photos of each group, or of each picture, that lies in more than one split.
+
+    Args:
+        photos: rows of `images.csv`.
+        column: "group", or "copies" for pictures of which there are several photos.
+
+    Returns:
+        One row per name in the column, one column per split in which such a photo lies.
+    """
+    named = photos[(photos["status"] == "kept") & (photos[column] != "")]
+    table = named.groupby([column, "split"]).size().unstack(fill_value=0)
+    table = table[(table > 0).sum(axis=1) > 1]
+    return table[[split for split in SPLITS if split in table and table[split].any()]]
+
+
+def split_remarks(photos: pd.DataFrame) -> list[str]:
+    """Return in sentences where a split says less than it seems to, or that it does not.
+
+    Args:
+        photos: as from `assign_splits`.
+    """
+    remarks = []
+    kept = photos[photos["status"] == "kept"]
+    for split in SPLITS[1:]:
+        here = kept["split"] == split
+        missing = sorted(set(kept["label"]) - set(kept["label"][here]))
+        if missing and here.any():
+            remarks.append(
+                f"Not measured: no {split} photo shows {', '.join(missing)}. The model learns such "
+                f"photos, and no {split} figure says how well."
+            )
+    for column, noun in TIES.items():
+        table = across_splits(kept, column)
+        if len(table):
+            remarks.append(
+                f"Each {noun} of these lies in more than one split: {_listed(table.index)}. Photos "
+                f"of them: {count_words(table.sum())}. That flatters the figures."
+            )
+    torn = photos["path"][photos["reason"].str.startswith(TORN)]
+    if len(torn):
+        remarks.append(
+            "New photos that are left out, because they are tied to old ones in different splits, "
+            f"which stay where they are: {_listed(torn)}."
+        )
+    return remarks or ["Every split shows every class; no group and no picture lies in two splits."]
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Return how many names there are, and the first five."""
+    names = [str(name) for name in names]
+    return f"{len(names)} ({', '.join(names[:5] + ['...'] * (len(names) > 5))})"
+
+
+def count_words(counts: Mapping[str, int]) -> str:
+    """Return counts by split in words, such as "train 3, test 1"."""
+    return ", ".join(f"{split} {count}" for split, count in counts.items())
+
+
+def _split_by_hash(
+    keys: Iterable[str], validation_size: float, test_size: float, split_seed: int
+) -> list[str]:
+    """Return the split that follows from each key."""
+    splits = []
+    for key in keys:
+        digest = hashlib.sha256(f"{split_seed}/{key}".encode()).digest()
+        share = int.from_bytes(digest[:8]) / 2**64
+        if share < test_size:
+            splits.append("test")
+        elif share < test_size + validation_size:
+            splits.append("validation")
+        else:
+            splits.append("train")
+    return splits
+
+
+def _empty_splits(labels: pd.Series, splits: list[str], wanted: list[str]) -> list[tuple[str, str]]:
+    """Return the (class, split) pairs without an image, the smallest classes first."""
+    filled = set(zip(labels, splits, strict=True))
+    smallest_first = labels.value_counts(ascending=True).index
+    return [(a, b) for a in smallest_first for b in wanted if (a, b) not in filled]
+
+
+def _split_hint(
+    labels: pd.Series, keys: pd.Series, validation_size: float, test_size: float, wanted: list[str]
+) -> str:
+    """Return advice that works: the first split_seed that leaves no class without an image."""
+    keys_of = sorted(keys.groupby(labels).unique().items(), key=lambda item: len(item[1]))
+    label, smallest = keys_of[0]
+    if len(smallest) < len(wanted):
+        count = int((labels == label).sum())
+        if len(smallest) == 1:
+            return (
+                f"No split_seed mends it: the {count} photos of class {label!r} all belong "
+                "together, as copies or by their group. Add other photos of the class."
+            )
+        return (
+            f"No split_seed mends it: the {count} photos of class {label!r} make {len(smallest)} "
+            f"that do not belong together, and there are {len(wanted)} splits. Add photos of the "
+            "class, or set test_size to 0."
+        )
+    hashed = 0
+    for seed in range(1000):
+        for _, own in keys_of:  # the smallest classes fail first, and then the seed is out
+            splits = _split_by_hash(own, validation_size, test_size, seed)
+            hashed += len(own)
+            if not set(wanted) <= set(splits):
+                break
+        else:
+            return f"Set split_seed to {seed}, which gives every class an image in every split."
+        if hashed > 300_000:  # half a second
+            break
+    return (
+        f"No split_seed from 0 to {seed} mends it: add photos of the class, raise the share with "
+        "validation_size and test_size, or set test_size to 0."
+    )

@@ -1,0 +1,192 @@
+"""What a release must hold, and the proof of it wherever it arrives; base install alone."""
+
+import hashlib
+import json
+import math
+from pathlib import Path
+
+from dermaface.photos.pixels import load_image
+from dermaface.tflite import file as tflite_file
+from dermaface.tflite import runtime
+import fastjsonschema
+import numpy as np
+
+# How far an answer may lie off the expected probabilities. Kernels of other processors round other
+# last digits; in 8 bits such a digit can grow on its way through the layers.
+TOLERANCES = {"float32": 0.001, "float16": 0.005, "int8_weights": 0.005}
+INTEGER_TOLERANCE = 0.05
+GOLDEN_PICTURES = 10
+
+_TEXT, _NUMBER, _SHA256 = {"type": "string"}, {"type": "number"}, {"pattern": "^[0-9a-f]{64}$"}
+_LABELS = {"type": "array", "items": _TEXT, "minItems": 2}
+# No folder, no drive: the pictures lie beside expected.json.
+_FILE_NAME = {"type": "string", "pattern": r"^\w[\w.-]*$"}
+
+
+def _record(**fields: dict) -> dict:
+    """Return the JSON schema of an object that has these fields, and perhaps others."""
+    return {"type": "object", "properties": fields, "required": list(fields)}
+
+
+# What `check_release` needs of the two files.
+MODEL_SCHEMA = _record(
+    bytes={"type": "integer"},
+    sha256=_TEXT | _SHA256,
+    labels=_LABELS,
+    variant=_TEXT,
+    input=_record(
+        shape={"type": "array", "items": {"type": "integer"}},
+        type=_TEXT,
+        range={"const": [0, 255]},
+        scale=_NUMBER,
+        zero_point=_NUMBER,
+        pixel_rule=_TEXT,
+    ),
+)
+EXPECTED_SCHEMA = _record(
+    tolerance=_NUMBER,
+    labels=_LABELS,
+    pictures={
+        "type": "array",
+        "items": _record(
+            picture=_FILE_NAME,
+            picture_sha256=_TEXT | _SHA256,
+            input=_FILE_NAME,
+            input_sha256=_TEXT | _SHA256,
+            predicted=_TEXT,
+            probabilities={"type": "array", "items": _NUMBER | {"minimum": 0, "maximum": 1}},
+        ),
+    },
+)
+
+
+def check_release(folder: str | Path) -> list[str]:
+    """Prove that a release folder is whole and that its model answers here as it did at home.
+
+    How much is asked is fixed here, not by the folder: `GOLDEN_PICTURES` different pictures at the
+    least, and the tolerance of the file's variant.
+
+    Args:
+        folder: `release/` of a run, as `write_release` makes it.
+
+    Returns:
+        What was checked, a line each.
+
+    Raises:
+        ValueError: something is missing or changed, the labels differ between the files, the model
+            is not the variant that it claims to be, the folder asks for less than is fixed here, or
+            an answer to a golden picture is off.
+    """
+    folder = Path(folder)
+    path = folder / "model.tflite"
+    described = _read_json(folder / "model.json", MODEL_SCHEMA)
+    for needed in (path, folder / "labels.txt"):
+        if not needed.is_file():
+            raise ValueError(f"The release is incomplete: there is no {str(needed)!r}.")
+    expected = _read_json(folder / "golden" / "expected.json", EXPECTED_SCHEMA)
+    content = path.read_bytes()
+    if len(content) != described["bytes"] or (
+        hashlib.sha256(content).hexdigest() != described["sha256"]
+    ):
+        raise ValueError(
+            f"{str(path)!r} is not the file that model.json describes: it has {len(content)} bytes "
+            f"where {described['bytes']} are expected, or some of them have changed. Copy the "
+            "release folder again."
+        )
+    classifier = runtime.Classifier(path)
+    lines = [f"model.tflite: {len(content)} bytes, unchanged"]
+    listed = (folder / "labels.txt").read_text(encoding="utf-8", errors="replace").splitlines()
+    if not classifier.labels == described["labels"] == expected["labels"] == listed:
+        raise ValueError(
+            "The labels in model.tflite, model.json, golden/expected.json and labels.txt differ. "
+            "One of the four belongs to another model."
+        )
+    lines.append(f"labels: the same {len(listed)} in model.tflite, model.json and labels.txt")
+    tflite_file.check_claim(content, described["variant"])
+    found = tflite_file.audit(content)
+    taken = described["input"]
+    if found.input != (taken["type"].upper(), taken["scale"], taken["zero_point"]) or (
+        taken["shape"] != [1, classifier.image_size, classifier.image_size, 3]
+    ):
+        raise ValueError("model.tflite takes another input than model.json says.")
+    lines.append(f"variant: {found.kind}, takes {found.input[0].lower()} pixels 0..255")
+    tolerance = TOLERANCES.get(found.kind, INTEGER_TOLERANCE)
+    if expected["tolerance"] > tolerance:
+        raise ValueError(
+            f"golden/expected.json allows answers to lie {expected['tolerance']} off; for a file "
+            f"of the variant {found.kind} no more than {tolerance} is right."
+        )
+    return lines + _replay_golden(folder / "golden", expected["pictures"], classifier, tolerance)
+
+
+def _replay_golden(
+    folder: Path, pictures: list[dict], classifier: runtime.Classifier, tolerance: float
+) -> list[str]:
+    """Ask the model about every golden picture and compare its answers with the expected ones.
+
+    Raises:
+        ValueError: there are too few, one is missing or changed, or an answer lies beyond the
+            tolerance.
+    """
+    different = len({entry["input_sha256"] for entry in pictures})
+    if different < GOLDEN_PICTURES:
+        raise ValueError(
+            f"golden/expected.json has {different} different pictures, where {GOLDEN_PICTURES} are "
+            "needed to prove a file."
+        )
+    largest = 0.0
+    for entry in pictures:
+        probabilities = dict(zip(classifier.labels, entry["probabilities"], strict=False))
+        if len(entry["probabilities"]) != len(classifier.labels) or (
+            probabilities.get(entry["predicted"]) != max(entry["probabilities"])
+        ):
+            raise ValueError(
+                f"golden/expected.json contradicts itself about {entry['picture']!r}: it must give "
+                f"a probability for each of the {len(classifier.labels)} labels, and the highest "
+                "to the one that is predicted."
+            )
+        for kind in ("picture", "input"):
+            path = folder / entry[kind]
+            if not path.is_file():
+                raise ValueError(f"The golden picture {str(path)!r} is missing.")
+            if hashlib.sha256(path.read_bytes()).hexdigest() != entry[f"{kind}_sha256"]:
+                raise ValueError(f"The golden picture {str(path)!r} has changed.")
+            answer = classifier.predict_pixels(load_image(path, classifier.image_size))
+            off = float(np.abs(answer - entry["probabilities"]).max())
+            largest = max(largest, off)
+            if not off <= tolerance:
+                guess = classifier.labels[int(answer.argmax())]
+                raise ValueError(
+                    f"For {str(path)!r}, the model says {guess} and {entry['predicted']} is "
+                    f"expected; a probability is off by {off:.4f}, where {tolerance} is allowed. "
+                    "This file or this runtime does not answer as was measured."
+                )
+    return [f"golden: {len(pictures)} pictures answered as expected, at most {largest:.4f} off"]
+
+
+def _read_json(path: Path, schema: dict) -> dict:
+    """Return what a JSON file of a release folder holds.
+
+    Raises:
+        ValueError: it is not there, damaged, or not as the schema has it.
+    """
+    if not path.is_file():
+        raise ValueError(
+            f"There is no {str(path)!r}. Name a release folder, such as outputs/RUN/release."
+        )
+
+    def to_number(text: str) -> float:
+        # NaN and Infinity come here, and so does 1e999.
+        if not math.isfinite(float(text)):
+            raise ValueError(f"{text} is no number in JSON")
+        return float(text)
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text, parse_float=to_number, parse_constant=to_number)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{str(path)!r} is damaged: {error}.") from error
+    try:
+        return fastjsonschema.validate(schema, content)
+    except fastjsonschema.JsonSchemaValueException as error:
+        raise ValueError(f"{str(path)!r} is not as a release has it: {error}.") from error

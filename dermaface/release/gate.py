@@ -1,0 +1,195 @@
+"""Which file may go out, and what is said of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from dermaface.evaluation.predictions import predict_tflite
+from dermaface.evaluation.scores import compare, describe_missing, weakest_first
+from dermaface.tflite import file as tflite_file
+from dermaface.tflite import runtime
+import pandas as pd
+
+
+def find_problem(content: bytes, variant: str, class_names: Sequence[str]) -> str:
+    """Return why a file must not ship, whatever its accuracy, or "" where nothing speaks against.
+
+    Args:
+        content: the file, with its metadata.
+        variant: what it claims to be.
+        class_names: the classes in index order.
+    """
+    try:
+        labels = tflite_file.read(content).labels
+        if labels != list(class_names):
+            return "The labels inside the file are not the classes in their order."
+        tflite_file.check_claim(content, variant)
+        runtime.open_interpreter(content)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def gate(
+    conversion: pd.DataFrame, max_accuracy_drop: float, min_agreement: float, max_bytes: int = 0
+) -> pd.Series:
+    """Tell for each row whether it keeps what was asked, allowing for one photo at the least.
+
+    A threshold finer than one photo would let chance decide: with 66 photos, one changed answer
+    already is an agreement of 0.985.
+
+    Args:
+        conversion: rows as from `compare`; where they have `bytes` and `problem` (as
+            from `find_problem`), these are judged, too.
+        max_accuracy_drop: how much accuracy a variant may lose against Keras, 0..1.
+        min_agreement: share of photos that must get the same first guess, 0..1.
+        max_bytes: the largest size of the file, or 0 for any.
+
+    Raises:
+        ValueError: a threshold is out of range.
+    """
+    for name, value in {
+        "max_accuracy_drop": max_accuracy_drop, "min_agreement": min_agreement,
+    }.items():  # fmt: skip
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} must lie between 0 and 1; got {value}.")
+    if max_bytes < 0:
+        raise ValueError(f"max_bytes must be 0 (any size) or more; got {max_bytes}.")
+    one_image = 1 / conversion["images"]
+    rounding = 1e-9
+    passed = conversion["accuracy_drop"] <= one_image.clip(lower=max_accuracy_drop) + rounding
+    passed &= conversion["agreement"] >= (1 - one_image).clip(upper=min_agreement) - rounding
+    if max_bytes:
+        passed &= conversion["bytes"] <= max_bytes
+    if "problem" in conversion:
+        passed &= conversion["problem"] == ""
+    return passed
+
+
+def try_recipes(
+    recipes: Mapping[str, Callable[[], bytes]],
+    predictions: pd.DataFrame,
+    dataset,
+    class_names: Sequence[str],
+    max_accuracy_drop: float,
+    min_agreement: float,
+) -> tuple[pd.DataFrame, dict[str, bytes], dict[str, str]]:
+    """Make 8-bit files in one way after the other until one passes the gate on validation photos.
+
+    Args:
+        recipes: a name in words and what makes the file.
+        predictions: the Keras model's on the validation photos, as from `prediction_frame`.
+        dataset: the same photos as from `datasets.make_dataset`.
+        class_names: the classes in index order.
+        max_accuracy_drop: as in `gate`.
+        min_agreement: as in `gate`.
+
+    Returns:
+        A row a recipe tried, as from `compare` with `recipe` and `passed`; for each kind
+        of file (int8 and, where that was reached, int8_mixed) the one that agrees best; and by
+        which recipe it was made.
+    """
+    rows, files, made_by, best = [], {}, {}, {}
+    for recipe, make in recipes.items():
+        content = make()
+        kind = tflite_file.audit(content).kind
+        answers = predict_tflite({kind: content}, dataset)
+        row = compare(predictions, answers, class_names)
+        row["passed"] = gate(row, max_accuracy_drop, min_agreement)
+        rows.append(row.assign(recipe=recipe))
+        rank = (row["passed"].item(), row["agreement"].item())
+        if rank > best.get(kind, (False, -1)):
+            best[kind], files[kind], made_by[kind] = rank, content, recipe
+        if row["passed"].item():
+            break
+    return pd.concat(rows, ignore_index=True), files, made_by
+
+
+def choose_variant(conversion: pd.DataFrame, variant_preference: Sequence[str]) -> str | None:
+    """Return the first preferred variant that passed on the validation split, or None.
+
+    `int8_mixed` is made where int8 missed the gate, and then stands next to it.
+
+    Args:
+        conversion: rows with `variant`, `split` and `passed`.
+        variant_preference: variants, the most wanted first.
+
+    Raises:
+        ValueError: a preferred variant was not converted.
+    """
+    validation = conversion[conversion["split"] == "validation"].set_index("variant")
+    wanted = []
+    for variant in variant_preference:
+        if variant not in validation.index:
+            raise ValueError(
+                f"variant_preference names {variant!r}, which is not among the converted variants "
+                f"{', '.join(validation.index)}."
+            )
+        wanted.append(variant)
+        if variant == "int8" and "int8_mixed" in validation.index:
+            wanted.append("int8_mixed")
+    return next((v for v in wanted if validation.loc[v, "passed"]), None)
+
+
+class GateError(ValueError):
+    """No variant answers closely enough to the Keras model, so nothing is released."""
+
+
+def require_variant(variant: str | None, conversion: pd.DataFrame) -> str:
+    """Return the chosen variant.
+
+    Raises:
+        GateError: there is none; the message says how close each came.
+    """
+    if variant is not None:
+        return variant
+    figures = []
+    for row in conversion[conversion["split"] == "validation"].to_dict("records"):
+        said = (
+            f"{row['variant']} loses {row['accuracy_drop']:.3f} and agrees on "
+            f"{row['agreement']:.3f}"
+        )
+        if row.get("bytes"):
+            said += f" with {row['bytes']} bytes"
+        if row.get("problem"):
+            said += f" ({row['problem'].rstrip('.')})"
+        figures.append(said)
+    raise GateError(
+        "Nothing is released: on the validation photos no preferred variant keeps to "
+        f"max_accuracy_drop, min_agreement and max_bytes ({'; '.join(figures)}). Loosen the "
+        "limits, allow another variant with variant_preference, or give int8 more "
+        "calibration_images."
+    )
+
+
+def verdict(
+    variant: str, conversion: pd.DataFrame, answered: pd.DataFrame, scores: Mapping[str, dict]
+) -> str:
+    """Return in a few sentences what ships and how good it is, for whoever decides.
+
+    Args:
+        variant: the released one.
+        conversion: all rows of `conversion.csv`.
+        answered: what the released file says, as from `prediction_frame`, with `sure`,
+            whether its highest probability reaches `min_confidence`.
+        scores: for each split its figures, as from `score`.
+    """
+    split = "test" if "test" in scores else "validation"
+    photos = f"{split} photos" + ("" if split == "test" else " (also used to choose)")
+    row = conversion[(conversion["variant"] == variant) & (conversion["split"] == split)].iloc[0]
+    low, high = scores[split]["accuracy_interval"]
+    name, weakest = weakest_first(scores[split])[0]
+    here = answered[answered["split"] == split]
+    sure = here[here["sure"]]
+    trust = f"{(sure['label'] == sure['predicted']).mean():.1%}" if len(sure) else "none"
+    refused = conversion[(conversion["split"] == "validation") & ~conversion["passed"]]["variant"]
+    sentences = [
+        f"Ship release/model.tflite: the {variant} file, {row['bytes'] / 1000:,.0f} KB.",
+        f"It is right for {row['accuracy']:.1%} of {row['images']} {photos}, 95 % interval "
+        f"{low:.1%} to {high:.1%}.",
+        f"The trained model is right for {row['accuracy'] + row['accuracy_drop']:.1%}; "
+        f"answers that the file changed: {row['changed']}.",
+        f"It calls itself sure of {len(sure) / len(here):.0%} and is right for {trust} of those.",
+        f"Weakest class: {name}, known in {weakest['recall']:.0%} of {weakest['images']} photos.",
+        f"Not allowed out: {', '.join(refused) or 'none of the others was refused'}.",
+        *describe_missing(scores),
+    ]
+    return "\n".join(sentences)

@@ -1,0 +1,222 @@
+"""Tests of dermaface.evaluation: figures with intervals, and the answers of files."""
+
+from dermaface import runs
+from dermaface.evaluation.predictions import (
+    RESIZERS,
+    latency_columns,
+    measure_latency,
+    predict_tflite,
+    score_resizers,
+)
+from dermaface.evaluation.scores import (
+    accuracy_interval,
+    changed_answers,
+    compare,
+    confident_mistakes,
+    confusion_matrix,
+    describe_gap,
+    describe_splits,
+    drop_interval,
+    prediction_frame,
+    probabilities_of,
+    read_predictions,
+    score,
+    summary_frame,
+)
+import numpy as np
+import pandas as pd
+import pytest
+
+NAMES = ["a", "b", "c"]
+PROBABILITIES = np.array(
+    [[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.6, 0.3, 0.1], [0.1, 0.0, 0.9], [0.3, 0.4, 0.3]]
+)
+
+
+@pytest.fixture
+def predictions():
+    photos = pd.DataFrame(
+        {"path": list("12345"), "split": ["validation"] * 3 + ["test"] * 2, "label": list("abbcc")}
+    )
+    return prediction_frame(photos, PROBABILITIES, NAMES)
+
+
+def test_prediction_frame(predictions):
+    assert predictions.columns.tolist() == [
+        "path",
+        "split",
+        "label",
+        "predicted",
+        "p_a",
+        "p_b",
+        "p_c",
+    ]
+    assert predictions["predicted"].tolist() == list("abacb")
+    np.testing.assert_array_equal(probabilities_of(predictions, NAMES), PROBABILITIES)
+
+
+def test_predictions_of_classes_named_by_numbers_survive_their_file(predictions, tmp_path):
+    run = runs.open_run("r", tmp_path)
+    names = ["1", "01", "NA"]
+    photos = predictions[["path", "split"]].assign(label=["1", "01", "01", "NA", "NA"])
+    frame = prediction_frame(photos, PROBABILITIES, names)
+    runs.write_csv(run.path("predictions.csv"), frame)
+    pd.testing.assert_frame_equal(read_predictions(run), frame)
+
+
+def test_score(predictions):
+    figures = score(predictions, NAMES)
+    assert figures["images"] == 5 and figures["accuracy"] == 0.6
+    expected = -np.log([0.8, 0.7, 0.3, 0.9, 0.3]).mean()
+    assert figures["log_loss"] == pytest.approx(expected)
+    assert figures["classes"]["a"] == {
+        "images": 1, "precision": 0.5, "recall": 1.0, "f1": pytest.approx(2 / 3),
+    }  # fmt: skip
+    assert figures["classes"]["b"]["f1"] == figures["classes"]["b"]["recall"] == 0.5
+    assert figures["macro_f1"] == pytest.approx((2 / 3 + 0.5 + 2 / 3) / 3)
+
+
+def test_a_class_without_photos_has_no_figures_and_lowers_none(predictions):
+    validation = predictions[predictions["split"] == "validation"]
+    figures = score(validation, NAMES)
+    assert figures["classes"]["c"] == {"images": 0, "precision": None, "recall": None, "f1": None}
+    assert figures["macro_f1"] == pytest.approx((2 / 3 + 2 / 3) / 2)
+    assert score(validation, NAMES[:2]) == figures | {
+        "classes": {name: figures["classes"][name] for name in NAMES[:2]}
+    }
+    metrics = {"validation": figures, "test": score(predictions, NAMES)}
+    said = describe_splits(metrics)
+    assert "Report the test figures" in said and "no validation photo shows c." in said
+    assert "shows" not in describe_splits({"test": metrics["test"]})
+
+
+def test_compare_has_a_column_for_a_class_that_no_split_has(predictions):
+    rows = predictions[predictions["label"] != "c"]
+    table = compare(rows, {"int8": probabilities_of(rows, NAMES)}, NAMES)
+    assert table["recall_change_c"].isna().all() and table["recall_change_b"].eq(0).all()
+
+
+@pytest.mark.parametrize(
+    ("correct", "total", "low", "high"),
+    # Wilson's interval, as tabulated in Newcombe (1998), Statistics in Medicine 17, table I.
+    [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_accuracy_interval(correct, total, low, high):
+    assert accuracy_interval(correct, total) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_an_accuracy_of_no_images_is_an_error():
+    with pytest.raises(ValueError, match="at least one image"):
+        accuracy_interval(0, 0)
+
+
+def test_confusion_matrix_has_a_row_a_true_class(predictions):
+    matrix = confusion_matrix(predictions, NAMES)
+    assert matrix.tolist() == [[1, 0, 0], [1, 1, 0], [0, 1, 1]]
+
+
+def test_confident_mistakes_come_first(predictions):
+    mistakes = confident_mistakes(predictions, NAMES, 5)
+    assert mistakes["path"].tolist() == ["3", "5"]
+    assert mistakes["probability"].tolist() == [0.6, 0.4]
+
+
+def test_compare_with_keras_split_by_split(predictions):
+    other = PROBABILITIES.copy()
+    other[1] = [0.5, 0.4, 0.1]  # one right answer of three becomes wrong
+    table = compare(predictions, {"same": PROBABILITIES, "int8": other}, NAMES)
+    table = table.set_index(["variant", "split"])
+    assert table.loc[("same", "validation"), "agreement"] == 1
+    assert table.loc[("same", "test"), "max_abs_diff"] == 0
+    row = table.loc[("int8", "validation")]
+    assert row["images"] == 3
+    assert row["accuracy"] == pytest.approx(1 / 3)
+    assert row["accuracy_drop"] == pytest.approx(1 / 3)
+    assert row["agreement"] == pytest.approx(2 / 3)
+    assert row["max_abs_diff"] == pytest.approx(0.3)
+    assert table.loc[("int8", "test"), "accuracy_drop"] == 0
+    assert row["changed"] == 1 and row["drop_low"] < row["accuracy_drop"] < row["drop_high"]
+    # One of the two photos of class b is lost, the one of a stays, and there is none of c.
+    assert row["recall_change_b"] == -0.5 and row["recall_change_a"] == 0
+    assert np.isnan(row["recall_change_c"])
+
+
+def test_changed_answers_name_both_guesses(predictions):
+    other = PROBABILITIES.copy()
+    other[1] = [0.5, 0.4, 0.1]
+    (row,) = changed_answers(predictions, other, NAMES).to_dict("records")
+    assert (row["path"], row["label"], row["keras"], row["file"]) == ("2", "b", "b", "a")
+    assert (row["keras_probability"], row["file_probability"]) == (0.7, 0.5)
+
+
+def test_drop_interval():
+    # Airway hyper-responsiveness before and after transplantation (Bentur et al., 2009), as
+    # Fagerland, Lydersen and Laake (2014) work it out: 21 children, 1 and 7 discordant.
+    low, high = drop_interval(1, 7, 21)
+    assert (low, high) == pytest.approx((-0.508, -0.013), abs=5e-4)
+    low, high = drop_interval(0, 0, 341)
+    assert low == -high and 0 < high < 0.01
+    assert drop_interval(1, 0, 1)[1] == 1
+    with pytest.raises(ValueError, match="at least one image"):
+        drop_interval(0, 0, 0)
+
+
+def test_resizers_that_clients_use():
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
+    flat = np.full((50, 70, 3), 77, np.uint8)
+    for resizer in RESIZERS.values():
+        assert resizer(pixels, 32).shape == (32, 32, 3) and resizer(pixels, 32).dtype == np.uint8
+        assert (resizer(flat, 32) == 77).all() and (resizer(flat, 60) == 77).all()
+    # OpenCV's linear resize is TensorFlow's, but for the last digit.
+    linear = RESIZERS["OpenCV linear"](pixels, 32).astype(int)
+    assert np.abs(linear - resize(pixels, 32)).max() <= 1
+    # Its area resize is the plain mean where whole pixels fit.
+    means = pixels.reshape(30, 2, 30, 3, 3).mean(axis=(1, 3))
+    assert np.abs(RESIZERS["OpenCV area"](pixels, 30) - means).max() <= 0.5 + 1e-9
+
+
+def test_score_resizers(tflite_files, sample_folder):
+    photos = pd.DataFrame({"path": [f"acne/acne_{n:04d}.jpg" for n in range(6)], "label": "acne"})
+    names = ["acne", "melasma", "vitiligo", "wrinkles"]
+    table = score_resizers(tflite_files["int8"], sample_folder, photos, names)
+    assert table["resizer"].tolist() == list(RESIZERS)
+    assert table["agreement"].iloc[0] == 1 and table["accuracy"].between(0, 1).all()
+
+
+def test_predict_tflite_keeps_the_order_and_measure_latency_is_positive(
+    tflite_files, calibration, small_model
+):
+    from dermaface.quiet_tensorflow import tf
+
+    dataset = tf.data.Dataset.from_tensor_slices(
+        (calibration.astype("float32"), np.zeros((len(calibration), 4), "float32"))
+    ).batch(4)
+    answers = predict_tflite(tflite_files, dataset)
+    expected = small_model.predict(dataset, verbose=0)
+    assert set(answers) == set(tflite_files)
+    np.testing.assert_allclose(answers["float32"], expected, atol=1e-4)
+    median, ninetieth = measure_latency(tflite_files["int8"], repeats=3)
+    assert 0 < median <= ninetieth
+    columns = latency_columns({"int8": tflite_files["int8"]}, repeats=2)
+    assert columns.shape == (1, 4) and (columns > 0).all(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "word"), [(0.99, 0.7, "Over"), (0.5, 0.5, "Under"), (0.9, 0.88, "good")]
+)
+def test_the_gap_is_named(train, validation, word):
+    sentence = describe_gap(train, validation)
+    assert word in sentence and f"{100 * train:.0f} %" in sentence
+
+
+def test_without_a_test_split_the_figures_are_marked(predictions):
+    both = {name: score(rows, NAMES) for name, rows in predictions.groupby("split")}
+    assert "nothing was chosen" in describe_splits(both)
+    both.pop("test")
+    assert "validation (also used to choose)" in describe_splits(both)
+    assert summary_frame(both).loc["validation", "accuracy"] == "0.667"

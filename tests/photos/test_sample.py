@@ -1,0 +1,169 @@
+"""Tests of the drawn sample set."""
+
+import hashlib
+
+from dermaface.photos import sample
+import numpy as np
+from PIL import Image
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+CLASSES = (
+    "acne actinic_keratosis dark_circles herpes melasma milia normal_skin rosacea "
+    "tinea_versicolor vitiligo wrinkles"
+).split()
+FOREIGN = ("notes.txt", "SAMPLE.txt", "acne/mine.jpg", "mine/mine_0000.jpg")
+
+
+def sha256(data):
+    """Return the first 12 digits of the hash."""
+    return hashlib.sha256(data).hexdigest()[:12]
+
+
+def pixels(class_name, number, seed=0):
+    """Draw a picture as ``write_sample`` does and return its pixels."""
+    rng = np.random.default_rng([seed, CLASSES.index(class_name), number])
+    return np.asarray(sample.draw(class_name, rng))
+
+
+def written(folder):
+    """Return the bytes of every file below ``folder`` by its relative path."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def mean_colours(folder):
+    """Return the mean colour of every picture of a set, (n, 3), and the classes (n,)."""
+    files = sorted(folder.rglob("*.jpg"))
+    colours = [np.asarray(Image.open(file)).mean((0, 1)) for file in files]
+    return np.array(colours), [file.parent.name for file in files]
+
+
+def test_class_names():
+    """Keep the classes and their order, which numbers the labels and seeds the pictures."""
+    assert list(sample.CLASS_NAMES) == CLASSES
+
+
+# The split of every photo follows from its bytes: where these change, every committed figure does.
+@pytest.mark.parametrize(
+    ("class_name", "expected"),
+    [
+        ("acne", "f257d398a57a"),
+        ("actinic_keratosis", "95f37c725598"),
+        ("dark_circles", "76ca55fa37a3"),
+        ("herpes", "e7ad15fe18f5"),
+        ("melasma", "73caab9470c4"),
+        ("milia", "36d80cfb4d8c"),
+        ("normal_skin", "b553163f50ae"),
+        ("rosacea", "703bbe854987"),
+        ("tinea_versicolor", "c0610b20a63b"),
+        ("vitiligo", "cfc42b99ff4f"),
+        ("wrinkles", "ece6c909d2ca"),
+    ],
+)
+def test_drawn_pixels_are_pinned(class_name, expected):
+    """Draw the same pixels on every computer."""
+    assert sha256(pixels(class_name, 0).tobytes()) == expected
+
+
+def test_written_bytes_are_pinned(tmp_path):
+    """Write the same JPEG bytes on every computer."""
+    files = written(sample.write_sample(tmp_path / "set", images_per_class=1))
+    joined = b"".join(files[f"{name}/{name}_0000.jpg"] for name in CLASSES)
+    assert sha256(joined) == "59629310c714"
+
+
+def test_write_sample_writes_every_class_and_the_notice(tmp_path):
+    """Write every class, as RGB JPEG files, and the marker."""
+    folder = sample.write_sample(str(tmp_path / "new" / "set"), images_per_class=2, seed=5)
+    assert folder == tmp_path / "new" / "set"
+    names = {f"{name}/{name}_{k:04d}.jpg" for name in CLASSES for k in (0, 1)}
+    assert set(written(folder)) == names | {"SAMPLE.txt"}
+    assert sample.NOTICE in (folder / "SAMPLE.txt").read_text(encoding="utf-8")
+    for name in names:
+        with Image.open(folder / name) as image:
+            assert (image.format, image.mode) == ("JPEG", "RGB")
+            assert all(144 <= side <= 184 for side in image.size)
+
+
+def test_pictures_hang_on_seed_class_and_number_alone(tmp_path):
+    """Keep picture k whatever the count; no two pictures are alike."""
+    small = written(sample.write_sample(tmp_path / "small", images_per_class=1))
+    large = written(sample.write_sample(tmp_path / "large", images_per_class=2))
+    other = written(sample.write_sample(tmp_path / "other", images_per_class=1, seed=1))
+    assert small.items() <= large.items()
+    pictures = [data for files in (large, other) for name, data in files.items() if "/" in name]
+    assert len(set(pictures)) == len(pictures) == 33
+
+
+def test_an_earlier_set_is_replaced(tmp_path):
+    """Leave nothing of a larger set of another seed, but leave hidden files."""
+    once = written(sample.write_sample(tmp_path / "once", images_per_class=1, seed=2))
+    folder = sample.write_sample(tmp_path / "twice", images_per_class=2, seed=1)
+    (folder / ".DS_Store").write_bytes(b"hidden")
+    sample.write_sample(folder, images_per_class=1, seed=2)
+    assert written(folder) == once | {".DS_Store": b"hidden"}
+
+
+@pytest.mark.parametrize(
+    ("foreign", "beside_a_set"),
+    [(name, beside) for name in FOREIGN for beside in (False, True)]
+    + [("acne/acne_0000.jpg", False)],
+)
+def test_nothing_foreign_is_overwritten(tmp_path, foreign, beside_a_set):
+    """Refuse a folder with other files and change nothing in it."""
+    if beside_a_set:
+        sample.write_sample(tmp_path, images_per_class=1)
+    (tmp_path / foreign).parent.mkdir(exist_ok=True)
+    (tmp_path / foreign).write_bytes(b"mine")
+    before = written(tmp_path)
+    with pytest.raises(ValueError, match=foreign.split("/")[0]):
+        sample.write_sample(tmp_path, images_per_class=1)
+    assert written(tmp_path) == before
+
+
+def test_a_file_is_no_folder(tmp_path):
+    """Refuse to write over a file."""
+    (tmp_path / "file").write_bytes(b"mine")
+    with pytest.raises(ValueError, match="is a file"):
+        sample.write_sample(tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(("count", "seed"), [(0, 0), (10001, 0), (1, -1)])
+def test_numbers_out_of_range(tmp_path, count, seed):
+    """Refuse numbers out of range before anything is written."""
+    with pytest.raises(ValueError, match="1 to 10000"):
+        sample.write_sample(tmp_path / "set", count, seed)
+    assert not (tmp_path / "set").exists()
+
+
+def test_is_sample(tmp_path):
+    """Know a sample set by its marker."""
+    assert not sample.is_sample(tmp_path)
+    assert not sample.is_sample(tmp_path / "missing")
+    assert sample.is_sample(sample.write_sample(tmp_path, images_per_class=1))
+
+
+def test_unknown_class_names_the_nearest():
+    """Help with a misspelt class."""
+    with pytest.raises(ValueError, match="'rosacae'.*nearest is 'rosacea'"):
+        sample.draw("rosacae", np.random.default_rng(0))
+
+
+def test_every_class_spans_light_to_dark(drawn_sets):
+    """Draw light and dark skin in every class."""
+    colours, classes = mean_colours(drawn_sets[0])
+    for name in CLASSES:
+        brightness = colours.mean(axis=1)[[label == name for label in classes]]
+        low, high = np.percentile(brightness, [10, 90])
+        assert low < 105 and high > 150, (name, low, high)
+
+
+def test_mean_colour_does_not_give_the_class_away(drawn_sets):
+    """Defeat a classifier that sees only the mean colour."""
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    classifier.fit(*mean_colours(drawn_sets[0]))
+    assert classifier.score(*mean_colours(drawn_sets[1])) < 0.6

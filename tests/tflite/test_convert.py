@@ -1,0 +1,191 @@
+"""Tests of dermaface.tflite.convert: every variant of a small model."""
+
+from conftest import CLASS_NAMES
+from dermaface.evaluation.scores import prediction_frame
+from dermaface.quiet_tensorflow import tf
+from dermaface.release import gate
+from dermaface.tflite import convert, runtime
+from dermaface.tflite import file as tflite_file
+import numpy as np
+import pandas as pd
+import pytest
+
+
+def ask(content, pictures):
+    """Return the probabilities that a file gives for pictures."""
+    interpreter = runtime.open_interpreter(content)
+    details = interpreter.get_input_details()[0]
+    rows = []
+    for image in pictures:
+        interpreter.set_tensor(details["index"], image[None].astype(details["dtype"]))
+        interpreter.invoke()
+        rows.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0])
+    return np.stack(rows)
+
+
+def test_the_answers_can_tell_a_bad_file_from_a_good_one(keras_answers, sample_pictures):
+    highest = keras_answers.max(axis=1)
+    assert (keras_answers.argmax(axis=1) == sample_pictures[1]).mean() >= 0.95
+    assert np.ptp(highest) > 0.3 and 0.7 < highest.mean() < 0.95
+
+
+# What a file may change of 48 answers: how many are turned, and by how much a probability moves at
+# most and on average. Kernels of other processors round otherwise, so each limit is at least one
+# and a half times what was found, and what wrong ranges do lies far beyond.
+LIMITS = {
+    "float32": (0, 1e-4, 1e-5),
+    "float16": (0, 0.01, 0.001),
+    "dynamic": (0, 0.06, 0.006),
+    "int8": (1, 0.2, 0.015),
+    "int8_weights": (0, 0.05, 0.0024),
+}
+
+
+@pytest.fixture(scope="module")
+def changes(sample_pictures, keras_answers):
+    """Return a function that tells what a file changes of Keras's answers, as in `LIMITS`."""
+
+    def measure(content):
+        answers = ask(content, sample_pictures[0])
+        turned = answers.argmax(axis=1) != keras_answers.argmax(axis=1)
+        off = np.abs(answers - keras_answers)
+        return np.array([turned.sum(), off.max(), off.mean()])
+
+    return measure
+
+
+@pytest.mark.parametrize("variant", convert.VARIANTS)
+def test_variants_answer_like_keras(tflite_files, changes, variant):
+    assert (changes(tflite_files[variant]) <= LIMITS[variant]).all()
+
+
+def cut_ranges(measure_ranges):
+    """Return a `measure_ranges` that cuts every range but the input's to 40 %."""
+
+    def cut(*arguments):
+        ranges = measure_ranges(*arguments)
+        return np.concatenate([ranges[:1], 0.4 * ranges[1:]])
+
+    return cut
+
+
+def from_zeros(representative_dataset):
+    """Return a `representative_dataset` of black pictures."""
+    return lambda calibration: representative_dataset(np.zeros_like(calibration))
+
+
+@pytest.mark.parametrize("recipe", [convert.quantize, convert.quantize_static])
+@pytest.mark.parametrize(
+    ("name", "harm"), [("measure_ranges", cut_ranges), ("representative_dataset", from_zeros)]
+)
+def test_wrong_ranges_would_be_seen(rounded, calibration, changes, monkeypatch, name, harm, recipe):
+    monkeypatch.setattr(convert, name, harm(getattr(convert, name)))
+    turned, largest, mean = changes(recipe(rounded, calibration)) / LIMITS["int8"]
+    assert turned > 4 and largest > 2 and mean > 5
+
+
+def test_rounding_by_black_pictures_would_be_seen(converted, calibration, changes):
+    content = convert.round_weights(converted["float32"], np.zeros_like(calibration))
+    assert changes(content)[-1] > 1.2 * LIMITS["int8_weights"][-1]
+
+
+def test_the_first_recipe_wins(rounded, calibration, sample_pictures, keras_answers):
+    pixels, classes = sample_pictures
+    names = np.array(CLASS_NAMES)
+    photos = pd.DataFrame({"path": "x", "split": "validation", "label": names[classes]})
+    predictions = prediction_frame(photos, keras_answers, CLASS_NAMES)
+    dataset = tf.data.Dataset.from_tensor_slices((pixels.astype("float32"), classes)).batch(16)
+    recipes = convert.further_recipes(rounded, calibration, 5)
+    tried, files, made_by = gate.try_recipes(
+        recipes, predictions, dataset, CLASS_NAMES, max_accuracy_drop=0.02, min_agreement=0.95
+    )
+    assert made_by == {"int8": "converter, 10 photos"} and list(files) == ["int8"]
+    assert tried["passed"].tolist() == [True] and tried["accuracy"].item() >= 0.9
+
+
+@pytest.mark.parametrize("variant", convert.VARIANTS)
+def test_every_variant_takes_one_picture_of_raw_pixels(tflite_files, variant):
+    details = runtime.open_interpreter(tflite_files[variant]).get_input_details()[0]
+    assert details["shape"].tolist() == [1, 96, 96, 3]
+    assert details["shape_signature"].tolist() == [1, 96, 96, 3]
+    assert details["dtype"] == (np.uint8 if variant == "int8" else np.float32)
+
+
+def test_sizes_fall_with_precision(tflite_files):
+    size = {name: len(content) for name, content in tflite_files.items()}
+    assert size["float16"] < 0.6 * size["float32"]
+    assert size["dynamic"] < 0.45 * size["float32"]
+    assert size["int8"] < 0.45 * size["float32"]
+    # Weights that lie behind the flatbuffer would be lost in repacking, and the file too small.
+    assert 0.3 * size["float32"] < size["int8_weights"] < 0.45 * size["float32"]
+
+
+@pytest.mark.parametrize("variant", convert.VARIANTS)
+def test_every_variant_is_what_its_name_says(tflite_files, variant):
+    assert tflite_file.audit(tflite_files[variant]).kind == variant
+
+
+def test_the_first_calibration_picture_reaches_both_ends_of_the_range():
+    grey = np.full((3, 8, 8, 3), 128, np.uint8)
+    batches = [batch for (batch,) in convert.representative_dataset(grey)]
+    assert [(b.min(), b.max()) for b in batches] == [(0, 255), (128, 128), (128, 128)]
+    assert batches[0].shape == (1, 8, 8, 3) and batches[0].dtype == np.float32
+
+
+def test_wrong_arguments():
+    with pytest.raises(ValueError, match="no variant 'int4'; known: float32"):
+        convert.convert("folder", "int4")
+    for variant in ("int8", "int8_weights"):
+        with pytest.raises(ValueError, match="at least one calibration image"):
+            convert.convert("folder", variant)
+
+
+def test_rounding_in_turn_stays_on_the_grid_and_keeps_the_output():
+    rng = np.random.default_rng(0)
+    # Inputs with a mean that follow a few causes, as behind a ReLU.
+    inputs = np.maximum(1 + 0.5 * rng.normal(0, 1, (500, 5)) @ rng.normal(0, 1, (5, 40)), 0)
+    inputs[:, 1] = inputs[:, 0]
+    inputs[:, 5] = 0
+    weights = rng.normal(0, 1, (6, 40)).astype(np.float32)
+    weights[2] = 0
+    step = np.maximum(np.abs(weights).max(axis=1, keepdims=True) / 127, 1e-6)
+    rounded = convert.round_in_turn(weights, step, inputs.T @ inputs)
+    levels = rounded / step
+    np.testing.assert_allclose(levels, np.rint(levels), atol=1e-3)
+    assert np.abs(levels).max() <= 127.001
+    largest = np.abs(weights).argmax(axis=1)
+    kept = [0, 1, 3, 4, 5]
+    np.testing.assert_allclose(
+        rounded[kept, largest[kept]], weights[kept, largest[kept]], rtol=1e-5
+    )
+    nearest = np.rint(weights / step) * step
+
+    def error(w):
+        return np.abs(inputs @ (w - weights).T).mean()
+
+    assert error(rounded) < 0.5 * error(nearest)
+
+
+def test_rounded_weights_answer_alike_and_are_kept_by_a_quantizer(
+    converted, rounded, tflite_files, calibration
+):
+    before = ask(converted["float32"], calibration)
+    after = ask(rounded, calibration)
+    assert 0 < np.abs(after - before).max() <= LIMITS["int8_weights"][1]
+    again = ask(tflite_files["int8_weights"], calibration)
+    np.testing.assert_allclose(again, after, atol=5e-3)
+
+
+def test_the_other_recipes(rounded, mixed_file, calibration, changes):
+    recipes = convert.further_recipes(rounded, calibration, 5)
+    assert list(recipes) == [
+        "converter, 10 photos",
+        "litert-quantizer",
+        "litert-quantizer, most sensitive layers in floats",
+    ]
+    files = [make() for make in list(recipes.values())[:2]]
+    for content, kind in zip([*files, mixed_file], ("int8", "int8", "int8_mixed"), strict=True):
+        found = tflite_file.audit(content)
+        assert found.kind == kind and found.takes_raw_bytes
+        assert bool(found.float_operators) == (kind == "int8_mixed")
+        assert (changes(content) <= LIMITS["int8"]).all()
