@@ -23,6 +23,7 @@ from dermaface.evaluation.scores import (
     score,
     summary_frame,
 )
+from dermaface.photos.pixels import resize
 import numpy as np
 import pandas as pd
 import pytest
