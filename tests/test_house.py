@@ -2,6 +2,7 @@
 
 import ast
 from pathlib import Path
+import re
 import subprocess
 import sys
 
@@ -56,6 +57,18 @@ def test_a_room_uses_only_what_stands_below_it(file):
     own = module_of(file).split(".")[0]
     for module in imported(file):
         assert FLOOR[module.split(".")[0]] <= FLOOR[own], f"{module_of(file)} uses {module}"
+
+
+def test_the_picture_in_the_guide_is_the_house():
+    guide = (ROOT.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    drawn = set(re.findall(r"^    (\w+) --> (\w+)$", guide, re.MULTILINE))
+    rooms = [room for floor in ORDER[2:] for room in floor]
+    pairs = {
+        (module_of(file).split(".")[0], module.split(".")[0])
+        for file in FILES
+        for module in imported(file)
+    }
+    assert drawn == {(a, b) for a, b in pairs if a != b and {a, b} <= set(rooms)}
 
 
 def test_no_two_files_use_each_other():
