@@ -26,6 +26,10 @@ def main(arguments: list[str] | None = None) -> int:
         it (130 after Ctrl-C).
     """
     options = parse(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        # The name of a file may have letters that the terminal has not.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         return options.command(options)
     except (ValueError, OSError) as error:
@@ -34,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         with contextlib.suppress(OSError):  # The terminal may be gone.
             print(
-                "dermaface: interrupted. dermaface run --resume goes on with a run.",
+                "dermaface: interrupted. The same command with --resume goes on with a run.",
                 file=sys.stderr,
             )
         return 128 + (error.args[0] if error.args else signal.SIGINT)
@@ -60,7 +64,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         dest="file",
         metavar="PARAMS.yaml",
         help="a file of parameters, such as in notebooks/params; its paths are relative to the "
-        "current folder, as with -p",
+        "current folder, as with -p (output_dir to the project's, image_root to the CSV file's)",
     )
     run.add_argument(
         "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
@@ -129,6 +133,11 @@ def run_command(options: argparse.Namespace) -> int:
     if options.data == "":
         raise ValueError("--data is empty. Name the folder or CSV file of your photos, or omit it.")
     given = pipeline.read_parameters(options.file) if options.file is not None else {}
+    if given.get("data") in ("", "~"):
+        raise ValueError(
+            f"data is empty in {options.file}. Name the folder or CSV file of your photos, or "
+            "leave data out for the drawn sample set."
+        )
     given |= dict(options.parameters)
     for name in ("data", "run_name"):
         if getattr(options, name) is not None:
@@ -185,9 +194,7 @@ def print_results(run) -> None:
 
 def predict_command(options: argparse.Namespace) -> int:
     """Classify photos and print the answers; a bad photo is named and the others go on."""
-    from dermaface.photos.pixels import (
-        printable_path,
-    )
+    from dermaface.photos.pixels import printable_path
     from dermaface.tflite import runtime
 
     if options.top < 1:
@@ -241,12 +248,7 @@ def _answer(classifier, image, top: int) -> tuple[list[tuple[str, float]], bool]
     Raises:
         ValueError: it is not an image that can be read.
     """
-    from dermaface.photos.pixels import (
-        BLUR_SIZE,
-        blur_score,
-        decode_image,
-        resize,
-    )
+    from dermaface.photos.pixels import BLUR_SIZE, blur_score, decode_image, resize
 
     size = max(classifier.image_size, BLUR_SIZE)
     pixels = decode_image(image, at_least=2 * size)
@@ -286,11 +288,12 @@ def _image_paths(arguments: list[str]) -> list[Path | str]:
 
 def check_command(options: argparse.Namespace) -> int:
     """Check a release folder and print what was checked."""
+    from dermaface.photos.pixels import printable_path
     from dermaface.release import contract
 
     for line in contract.check_release(options.folder):
         print(line)
-    print(f"{options.folder} answers here as it did where it was made.")
+    print(f"{printable_path(options.folder)} answers here as it did where it was made.")
     return 0
 
 

@@ -50,6 +50,14 @@ RANGES = (
         "contrast", "max_accuracy_drop", "min_agreement", "min_confidence",
     )),
 )  # fmt: skip
+# What a word may be: known here, so that a misspelt one is told before the first notebook.
+CHOICES = {
+    "optimizer": ("adamw", "sgd"),
+    "schedule": ("constant", "cosine", "plateau"),
+    "fine_tune_schedule": ("constant", "cosine", "plateau"),
+    "full_schedule": ("constant", "cosine", "plateau"),
+    "variant_preference": ("float32", "float16", "dynamic", "int8", "int8_weights"),
+}
 # Lists hold words, except this one.
 LISTS_OF_NUMBERS = ("dense_units",)
 # What a kernel says goes straight to standard error, too: it may die before it has passed it on to
@@ -162,7 +170,7 @@ def _convert(name: str, value: object, type_name: str) -> object:
         if isinstance(value, (list, dict)):
             raise ValueError
         if type_name == "str":
-            return str(value)
+            return _check_choice(name, str(value))
         if type_name == "bool":
             return yaml.SafeLoader.bool_values[str(value).lower()]
         number = (int if type_name == "int" else float)(str(value))
@@ -176,6 +184,14 @@ def _convert(name: str, value: object, type_name: str) -> object:
         if name in names and not (number < math.inf and keeps(number)):
             raise PipelineError(f"Parameter {name!r} must be a number {words}; got {value}.")
     return number
+
+
+def _check_choice(name: str, value: str) -> str:
+    """Return a word, if it is one that the parameter may be."""
+    known = CHOICES.get(name)
+    if known and value not in known:
+        raise PipelineError(f"Parameter {name!r} knows {', '.join(known)}; got {value!r}.")
+    return value
 
 
 def run(
@@ -203,19 +219,19 @@ def run(
     parameters = assign_parameters(given)
     _check_before_start(parameters)
     shared = {name: parameters[NOTEBOOKS[0]][name] for name in SHARED_PARAMETERS}
-    uses_sample = parameters[NOTEBOOKS[0]]["data"] == ""
+    data = parameters[NOTEBOOKS[0]]["data"]
     current = Run(runs.run_folder(shared["run_name"], shared["output_dir"]))
-    _check_folder(current, resume, uses_sample)
+    _check_folder(current, resume, data)
     runs.open_run(shared["run_name"], shared["output_dir"])
     with current.lock():
-        _check_folder(current, resume, uses_sample)  # Another command may just have filled it.
+        _check_folder(current, resume, data)  # Another command may just have filled it.
         if not resume:
             _clear_sample_run(current)
         for folder in (current.folder, current.path("checkpoints")):
             runs.clear_leftovers(folder)
         if not current.is_run:
             # A run that is killed before its first notebook starts is a run, too.
-            current.update(run_name=current.name, notebooks={})
+            current.update(run_name=current.name, notebooks={}, asked_for=data)
         for number, notebook in enumerate(NOTEBOOKS):
             # Notebook 01 always runs: what it reads is the folder of photos itself.
             if resume and number > 0 and current.is_finished(notebook, parameters[notebook]):
@@ -229,13 +245,18 @@ def run(
     return current
 
 
-def _check_folder(run: Run, resume: bool, uses_sample: bool) -> None:
+def _check_folder(run: Run, resume: bool, data: str) -> None:
     """Refuse a folder whose content is not this run's to go on with or to replace.
 
     Raises:
-        PipelineError: it holds something else.
+        PipelineError: it holds something else, or there is no run to go on with.
     """
     if run.is_empty:
+        if resume:
+            raise PipelineError(
+                f"There is no run in {run.folder} to go on with. Mind --run-name and --output-dir, "
+                "or leave --resume out."
+            )
         return
     if resume and not run.is_run:
         raise PipelineError(
@@ -243,7 +264,13 @@ def _check_folder(run: Run, resume: bool, uses_sample: bool) -> None:
             "in it was touched. Give the name of a run with --run-name and its place with "
             "--output-dir."
         )
-    if not resume and not (uses_sample and run.is_run and run.is_sample):
+    if resume and run.asked_for is not None and run.asked_for != data:
+        raise PipelineError(
+            f"The run {run.folder} is one of {run.asked_for or 'the sample set'}, and not of "
+            f"{data or 'the sample set'}. Nothing in it was touched. Repeat the command that began "
+            "it, with its --data, -f and -p, and add --resume."
+        )
+    if not resume and not (data == "" and run.is_run and run.is_sample):
         raise PipelineError(
             f"The run folder {run.folder} exists already, and nothing is written over. Give "
             "another name with --run-name, go on with it with --resume, or delete it yourself."
@@ -254,18 +281,34 @@ def _check_before_start(parameters: Mapping[str, Mapping[str, object]]) -> None:
     """Find in a second what would stop a notebook later, before anything is written.
 
     Raises:
-        ValueError: no photos where `data` says, or an unknown backbone.
+        ValueError: no photos where `data` says, an unknown backbone, weights that are not there, or
+            a run folder among the photos.
     """
-    backbones.get_backbone(parameters["02_build_model"]["backbone"])
-    explore = parameters["01_explore_data"]
+    build, explore = parameters["02_build_model"], parameters["01_explore_data"]
+    backbones.get_backbone(build["backbone"])
+    if build["weights"] not in ("pretrained", "random") and not Path(build["weights"]).is_file():
+        raise PipelineError(
+            f"There is no weights file {build['weights']!r}. weights must be 'pretrained', "
+            "'random' or the path of a Keras weights file (.h5 or .weights.h5)."
+        )
     if explore["data"]:
         images.find_images(explore["data"], explore["image_root"])
+        folder = runs.run_folder(explore["run_name"], explore["output_dir"])
+        if folder.is_relative_to(Path(explore["data"]).resolve()):
+            raise PipelineError(
+                f"The run folder {folder} would lie among the photos in {explore['data']} and "
+                "count as a class. Give another place with --output-dir."
+            )
 
 
 def _clear_sample_run(run: Run) -> None:
-    """Remove what an earlier run of the sample set wrote, so that it can be made anew."""
-    written = [name for names in runs.WRITES.values() for name in names]
-    for name in (*written, "tflite", "checkpoints", "notebooks", "report.html", "run.json"):
+    """Remove what an earlier run of the sample set wrote, so that it can be made anew.
+
+    What is not of the five notebooks stays: notebook 06's settings, and what a person put there.
+    """
+    written = [name for notebook in NOTEBOOKS for name in runs.WRITES[notebook]]
+    written += [f"notebooks/{notebook}.ipynb" for notebook in NOTEBOOKS]
+    for name in (*written, "tflite", "checkpoints", "report.html", "run.json"):
         if run.path(name).is_dir():
             shutil.rmtree(run.path(name))
         else:

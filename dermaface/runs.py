@@ -225,7 +225,24 @@ class Run:
             noted = self.read()
         except (OSError, ValueError):
             return False
-        return isinstance(noted, dict) and {"run_name", "notebooks"} <= set(noted)
+        if not isinstance(noted, dict) or not isinstance(noted.get("run_name"), str):
+            return False
+        parts = noted.get("notebooks")
+        return (
+            isinstance(parts, dict)
+            and isinstance(noted.get("data", {}), dict)
+            and all(
+                isinstance(part, dict) and isinstance(part.get("parameters"), dict)
+                for part in parts.values()
+            )
+        )
+
+    @property
+    def asked_for(self) -> str | None:
+        """The parameter `data` with which the run was begun; None where it is not noted."""
+        noted = self.read()
+        first = noted["notebooks"].get(NOTEBOOKS[0], {"parameters": {}})
+        return first["parameters"].get("data", noted.get("asked_for"))
 
     @property
     def data_root(self) -> Path:
@@ -237,9 +254,9 @@ class Run:
         """Whether the run was made from the drawn sample set, or stopped before it was drawn."""
         noted = self.read()
         if "data" in noted:
-            return noted["data"]["sample"]
+            return noted["data"].get("sample") is True
         parts = noted.get("notebooks", {})
-        return NOTEBOOKS[0] in parts and parts[NOTEBOOKS[0]]["parameters"]["data"] == ""
+        return NOTEBOOKS[0] in parts and parts[NOTEBOOKS[0]]["parameters"].get("data") == ""
 
     @property
     def class_names(self) -> list[str]:

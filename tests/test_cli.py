@@ -181,7 +181,7 @@ def test_signals_end_a_run_as_ctrl_c_does():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "[130, 143, 129]\n1\n", done.stderr
-    line = "dermaface: interrupted. dermaface run --resume goes on with a run.\n"
+    line = "dermaface: interrupted. The same command with --resume goes on with a run.\n"
     assert done.stderr == 3 * line + "dermaface: goes on\n"
 
 

@@ -222,7 +222,7 @@ def test_a_terminated_run_shuts_its_kernel_down(tmp_path):
     process.terminate()
     _, said = process.communicate(timeout=60)
     assert process.returncode == 143, said
-    assert said == "dermaface: interrupted. dermaface run --resume goes on with a run.\n"
+    assert said == "dermaface: interrupted. The same command with --resume goes on with a run.\n"
     assert not psutil.pid_exists(int(pid.read_text()[:-1]))
 
 
@@ -365,6 +365,80 @@ def test_a_run_stopped_before_its_first_notebook_can_be_resumed(tmp_path, monkey
     assert [path.name for path in (tmp_path / "demo").iterdir()] == ["run.json"]
 
 
+def test_resume_needs_a_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(pipeline, "_run_notebook", None)
+    message = fail(capsys, "run", "--output-dir", str(tmp_path), "--run-name", "new", "--resume")
+    assert "There is no run in" in message and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_resume_with_other_photos_touches_nothing(tmp_path, monkeypatch, capsys, stopped):
+    monkeypatch.setattr(pipeline, "_run_notebook", None)
+    run, photos = runs.open_run("mine", tmp_path), str(tmp_path / "photos")
+    part = {"parameters": {"data": photos}}
+    noted = {"asked_for": photos} if stopped else {}
+    parts = {} if stopped else {NOTEBOOKS[0]: part}
+    run.update(run_name="mine", notebooks=parts, **noted)
+    before = run.path("run.json").read_text()
+    message = fail(capsys, "run", "--output-dir", str(tmp_path), "--run-name", "mine", "--resume")
+    assert photos in message and "the sample set" in message and "--data" in message
+    assert run.path("run.json").read_text() == before and len(list(run.folder.iterdir())) == 1
+
+
+def test_a_sample_run_is_made_anew_without_what_others_put_there(tmp_path, monkeypatch):
+    run = runs.open_run("demo", tmp_path)
+    run.update(run_name="demo", data={"sample": True}, notebooks={})
+    mine = ("settings.yaml", "notebooks/mine.ipynb", "notes.txt")
+    for name in (*mine, "model.keras", f"notebooks/{NOTEBOOKS[0]}.ipynb"):
+        runs.write_text(run.path(name), "x")
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "_run_notebook", stop)
+    assert cli.main(["run", "--output-dir", str(tmp_path)]) == 130
+    left = {p.relative_to(run.folder).as_posix() for p in run.folder.rglob("*") if p.is_file()}
+    assert left == {*mine, "run.json"}
+
+
+@pytest.mark.parametrize(
+    "noted",
+    [
+        {"run_name": "weird", "notebooks": {}, "data": None},
+        {"run_name": "weird", "notebooks": {NOTEBOOKS[0]: {"parameters": {}}}},
+        {"run_name": "weird", "notebooks": {NOTEBOOKS[0]: None}},
+    ],
+)
+def test_a_run_json_of_something_else_is_refused(tmp_path, capsys, noted):
+    (tmp_path / "weird").mkdir()
+    (tmp_path / "weird" / "run.json").write_text(json.dumps(noted))
+    message = fail(capsys, "run", "--output-dir", str(tmp_path), "--run-name", "weird")
+    assert "exists already" in message
+
+
+def test_what_would_stop_a_notebook_stops_the_command(tmp_path, capsys):
+    out = ["run", "--output-dir", str(tmp_path / "out")]
+    assert "no weights file '/no" in fail(capsys, *out, "-p", "weights", "/nowhere.h5")
+    (tmp_path / "photos" / "a").mkdir(parents=True)
+    Image.new("RGB", (20, 20)).save(tmp_path / "photos" / "a" / "a.png")
+    among = ["run", "--data", str(tmp_path / "photos"), "--output-dir", str(tmp_path / "photos")]
+    assert "would lie among the photos" in fail(capsys, *among)
+    for empty in ("", "~"):
+        (tmp_path / "p.yaml").write_text(f"data: {empty}\n")
+        assert "data is empty in" in fail(capsys, *out, "-f", str(tmp_path / "p.yaml"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["p.yaml", "photos"]
+
+
+def test_known_words_are_those_of_the_package():
+    from dermaface.tflite import convert
+    from dermaface.training import stages
+
+    known = dict(pipeline.CHOICES)
+    assert known.pop("optimizer") == stages.OPTIMIZERS
+    assert known.pop("variant_preference") == convert.VARIANTS
+    assert set(known.values()) == {stages.SCHEDULES} and len(known) == 3
+
+
 @pytest.mark.parametrize("resume", [[], ["--resume"]])
 def test_a_second_run_in_the_same_folder_is_refused(tmp_path, monkeypatch, capsys, resume):
     run = runs.open_run("demo", tmp_path)
@@ -418,6 +492,8 @@ def test_an_unknown_backbone_stops_before_the_first_notebook(tmp_path, capsys):
         ({"dense_units": "[1"}, "'dense_units' must be of type list; got '\\[1'"),
         ({"dense_units": "[64, wide]"}, "'dense_units' must be of type int; got 'wide'"),
         ({"data": ["a", "b"]}, "'data' must be of type str"),
+        ({"optimizer": "adam"}, "'optimizer' knows adamw, sgd; got 'adam'"),
+        ({"variant_preference": "[int8, flaot32]"}, "'variant_preference' knows .*'flaot32'"),
         ({"learning_rate": ".nan"}, "'learning_rate' must be of type float"),
         ({"epochs": "-1"}, "'epochs' must be a number 0 or more; got -1"),
         ({"image_size": "0"}, "'image_size' must be a number 1 or more; got 0"),
