@@ -12,6 +12,8 @@ import signal
 import sys
 import warnings
 
+import dermaface
+
 MISSING_NOTEBOOKS = (
     "dermaface run needs the notebooks' packages, which are not installed ({name} is missing). "
     "Install the project with its extra 'notebooks', or everything with requirements.txt."
@@ -50,6 +52,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         prog="dermaface",
         description="From a folder of labelled photos to a TFLite file, with proof.",
     )
+    parser.add_argument("--version", action="version", version=f"dermaface {dermaface.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="run the five notebooks in order")

@@ -11,6 +11,7 @@ import sys
 
 import awkward
 from conftest import CLASS_NAMES
+import dermaface
 from dermaface import cli
 from dermaface.photos import sample
 from PIL import Image
@@ -195,3 +196,10 @@ def test_help_is_light():
     assert done.returncode == 0, done.stderr
     for command in ("run", "predict", "check", "sample"):
         assert command in done.stdout
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"dermaface {dermaface.__version__}\n"
