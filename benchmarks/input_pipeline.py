@@ -5,7 +5,7 @@
 FOLDER holds class folders. Prints images a second over ten passes, as a training makes them, and
 the ratios to Keras; once with the photos as they are, once enlarged to 12 megapixels. "Kept"
 decodes in the first pass and then reads pixels from the disk (`features.cache_pixels`); all others
-decode in every pass. Two passes are measured, the second stands for the eight behind it, too, and
+decode in every pass. Two passes are measured, the second stands for the eight after it, too, and
 each figure is the median of three rounds that take turns. Takes ten minutes on two processor cores.
 """
 

@@ -47,7 +47,7 @@ def make_pool(count, seed=5, size=textures.IMAGE_SIZE, processes=None):
     """Draw `count` pictures of random families.
 
     Returns:
-        Images uint8 (count, size, size, 3) and labels int32 (count,). They hang on the seed alone,
+        Images uint8 (count, size, size, 3) and labels int32 (count,). They depend on the seed,
         not on `processes`.
     """
     shares = [min(500, count - start) for start in range(0, count, 500)]
@@ -121,7 +121,7 @@ def train(classifier, pool, minutes, every_minute=lambda: None):
         every_minute: called about once a minute and at the end, to keep what has been reached.
 
     Returns:
-        The share of families named rightly by the backbone's own head, a number a batch.
+        The share of families named rightly by the backbone's own head, one number per batch.
     """
     from dermaface.quiet_tensorflow import keras, tf
 

@@ -35,7 +35,8 @@ def class_counts(images: pd.DataFrame, class_names: Sequence[str]) -> None:
         class_names: the classes in index order.
     """
     counts = images.groupby(["label", "split"]).size().unstack(fill_value=0)
-    counts = counts.reindex(index=class_names, columns=_splits_of(images), fill_value=0)
+    splits = [split for split in ("", *SPLIT_COLOURS) if split in set(images["split"])]
+    counts = counts.reindex(index=class_names, columns=splits, fill_value=0)
     colours = [SPLIT_COLOURS.get(split, "#8c8c8c") for split in counts.columns]
     height = max(2.5, 0.22 * len(class_names) + 1)
     axes = counts.plot.barh(stacked=True, color=colours, width=0.8, figsize=(6, height)).axes
@@ -49,36 +50,26 @@ def class_counts(images: pd.DataFrame, class_names: Sequence[str]) -> None:
     plt.show()
 
 
-def _splits_of(images: pd.DataFrame) -> list[str]:
-    """Return the splits that occur, in the usual order."""
-    return [split for split in ("", *SPLIT_COLOURS) if split in set(images["split"])]
-
-
-def image_sizes(images: pd.DataFrame, image_size: int | None = None) -> None:
-    """Draw the width and height of every image, a point an image.
+def image_sizes(images: pd.DataFrame) -> None:
+    """Draw the width and height of every image, one point per image.
 
     Args:
         images: rows with `width` and `height` in pixels.
-        image_size: the model's input side in pixels, drawn for comparison.
     """
     _, axes = plt.subplots(figsize=(4, 3))
     axes.scatter(images["width"], images["height"], s=8, alpha=0.4, linewidths=0)
     largest = max(images["width"].max(), images["height"].max()) * 1.08
     axes.plot([0, largest], [0, largest], color="#8c8c8c", linewidth=0.8, linestyle=":")
-    if image_size:
-        axes.axvline(image_size, color="#c44e52", linewidth=0.8)
-        axes.axhline(image_size, color="#c44e52", linewidth=0.8)
     axes.set(xlabel="width (px)", ylabel="height (px)", xlim=(0, largest), ylim=(0, largest))
     plt.show()
 
 
-def image_grid(images: Sequence[np.ndarray], titles: Sequence[str] = (), columns: int = 4) -> None:
-    """Draw up to twelve images as thumbnails.
+def image_grid(images: Sequence[np.ndarray], titles: Sequence[str] = ()) -> None:
+    """Draw up to twelve images as thumbnails, four in a row.
 
     Args:
         images: arrays (height, width, 3), 0..255; at most 12.
         titles: a line or two above each, or nothing.
-        columns: images a row.
 
     Raises:
         ValueError: more than twelve images, which would make the notebook heavy.
@@ -86,12 +77,10 @@ def image_grid(images: Sequence[np.ndarray], titles: Sequence[str] = (), columns
     if not 1 <= len(images) <= MAX_THUMBNAILS:
         raise ValueError(f"A grid shows 1 to {MAX_THUMBNAILS} images; got {len(images)}.")
     titles = list(titles)
-    rows = -(-len(images) // columns)
+    columns, rows = 4, -(-len(images) // 4)
     title_lines = max((title.count("\n") + 1 for title in titles), default=0)
-    width = 1.5 * columns
-    _, axes = plt.subplots(
-        rows, columns, figsize=(width, (1.42 + 0.17 * title_lines) * rows), squeeze=False
-    )
+    height = (1.42 + 0.17 * title_lines) * rows
+    _, axes = plt.subplots(rows, columns, figsize=(1.5 * columns, height), squeeze=False)
     for position, cell in enumerate(axes.flat):
         cell.axis("off")
         if position < len(images):
@@ -131,10 +120,10 @@ def curves(history: pd.DataFrame) -> None:
 
 
 def settings(tried: pd.DataFrame, names: Sequence[str]) -> None:
-    """Draw training and validation accuracy of compared settings, a line each, and their gap.
+    """Draw training and validation accuracy, and their gap, one line per setting.
 
     Args:
-        tried: a row a setting, with `accuracy` and `val_accuracy`, the best at the top.
+        tried: one row per setting, with `accuracy` and `val_accuracy`, the best at the top.
         names: the columns that make the setting.
     """
     labels = [" / ".join(f"{row[name]:g}" for name in names) for row in tried.to_dict("records")]
@@ -155,7 +144,7 @@ def settings(tried: pd.DataFrame, names: Sequence[str]) -> None:
 
 
 def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> None:
-    """Draw a confusion matrix, a row a true class; the colour is the share of the row.
+    """Draw a confusion matrix, one row per true class; the colour is the share of the row.
 
     Args:
         matrix: counts (num_classes, num_classes).

@@ -44,7 +44,7 @@ def execute(notebook: str) -> None:
 
 
 def measure(run: Run) -> dict[str, float]:
-    """Return the figures of a finished run that hang on trained weights, and a few that do not."""
+    """Return the figures of a finished run that depend on trained weights, and a few others."""
     metrics = json.loads(run.path("metrics.json").read_text(encoding="utf-8"))
     history = pd.read_csv(run.path("history.csv"))
     figures = {"epochs": len(history), "first validation loss": history["val_loss"].iloc[0]}

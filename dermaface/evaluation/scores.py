@@ -8,7 +8,7 @@ import pandas as pd
 import scipy.stats
 import sklearn.metrics
 
-# The columns of conversion.csv; behind them, for each class, `recall_change_CLASS`.
+# The columns of conversion.csv; after them, for each class, `recall_change_CLASS`.
 CONVERSION_COLUMNS = (
     "variant split bytes accuracy accuracy_drop agreement max_abs_diff latency_ms passed images "
     "drop_low drop_high changed latency_p90_ms latency_1_thread_ms latency_1_thread_p90_ms problem"
@@ -63,7 +63,7 @@ def prediction_frame(
         class_names: the classes in index order.
 
     Returns:
-        `path`, `split`, `label`, `predicted`, and a column `p_CLASS` a class.
+        `path`, `split`, `label`, `predicted`, and one column `p_CLASS` per class.
     """
     frame = images[["path", "split", "label"]].reset_index(drop=True)
     frame["predicted"] = [class_names[index] for index in probabilities.argmax(axis=1)]
@@ -166,7 +166,7 @@ def describe_missing(metrics: Mapping[str, dict]) -> list[str]:
 
 
 def confusion_matrix(predictions: pd.DataFrame, class_names: Sequence[str]) -> np.ndarray:
-    """Return counts (num_classes, num_classes): a row a true class, a column a predicted one."""
+    """Return counts (num_classes, num_classes): one row per true class, one column per guess."""
     return sklearn.metrics.confusion_matrix(
         predictions["label"], predictions["predicted"], labels=list(class_names)
     )
@@ -218,9 +218,9 @@ def compare(
         class_names: the classes in index order.
 
     Returns:
-        A row a variant and split: `variant`, `split`, `images`, `accuracy`, `accuracy_drop` (Keras
-        minus variant) with its 95 % interval `drop_low` and `drop_high`, `agreement` (share of
-        images with the same first guess), `changed` (how many have another), `max_abs_diff` (of
+        One row per variant and split: `variant`, `split`, `images`, `accuracy`, `accuracy_drop`
+        (Keras minus variant) with its 95 % interval `drop_low` and `drop_high`, `agreement` (share
+        of images with the same first guess), `changed` (how many have another), `max_abs_diff` (of
         any probability), and `recall_change_CLASS` for each class (variant minus Keras; NaN where
         the split has no image of it).
     """
