@@ -23,14 +23,16 @@ WORKERS = --numprocesses auto --no-loadscope-reorder
 demo: $(BIN)/.installed ## run the five notebooks on the drawn sample set, as run "demo"
 	$(BIN)/dermaface run --run-name demo
 
-test: $(BIN)/.installed ## lint, unit tests, and the notebooks against their committed outputs
+test: $(BIN)/.installed ## lint, types, unit tests, and the notebooks against their committed outputs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python -m pytest $(WORKERS)
 
-test-fast: $(BIN)/.installed ## lint, and the tests that convert, train and run nothing (under a minute)
+test-fast: $(BIN)/.installed ## lint, types, and the tests that convert, train and run nothing (under a minute)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python -m pytest $(WORKERS) -m "not slow" tests
 
 CLIENTS := .venv-clients

@@ -10,9 +10,14 @@ import os
 from pathlib import Path
 import signal
 import sys
+from typing import TYPE_CHECKING, BinaryIO
 import warnings
 
 import dermaface
+
+if TYPE_CHECKING:
+    from dermaface.runs import Run
+    from dermaface.tflite.runtime import Classifier
 
 MISSING_NOTEBOOKS = (
     "dermaface run needs the notebooks' packages, which are not installed ({name} is missing). "
@@ -81,7 +86,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     predict.add_argument(
         "images", nargs="+", metavar="IMAGE|FOLDER|-", help="- reads one image from standard input"
     )
-    predict.add_argument("--top", type=int, default=3, metavar="K", help="classes a photo (3)")
+    predict.add_argument("--top", type=int, default=3, metavar="K", help="classes per photo (3)")
     predict.add_argument(
         "--min-confidence", type=float, metavar="P",
         help="a probability below which the answer is 'not sure' (default: the file's own)",
@@ -111,7 +116,7 @@ def _ended_like_ctrl_c() -> Iterator[None]:
     # Under nohup SIGHUP is ignored, and stays so.
     signals = [number for number in signals if signal.getsignal(number) == signal.SIG_DFL]
 
-    def interrupt(number, frame):
+    def interrupt(number: int, frame: object) -> None:
         for other in signals:
             signal.signal(other, signal.SIG_IGN)  # A second one must not disturb the clearing up.
         raise KeyboardInterrupt(number)
@@ -171,7 +176,7 @@ def _absolute(path: str) -> str:
     return os.path.realpath(os.path.expanduser(path))
 
 
-def print_results(run) -> None:
+def print_results(run: "Run") -> None:
     """Print the table of variants and where the results lie."""
     from dermaface.photos import sample
 
@@ -238,14 +243,16 @@ def predict_command(options: argparse.Namespace) -> int:
             for rank, (label, probability) in enumerate(answer, start=1):
                 rows.writerow([name, rank, label, f"{probability:.6f}", *told])
         else:
-            classes = ", ".join(f"{label} {probability:.3f}" for label, probability in answer)
-            print(f"{name + ':':<{width + 1}} {'' if sure else 'not sure: '}{classes}", flush=True)
+            said = ", ".join(f"{label} {probability:.3f}" for label, probability in answer)
+            print(f"{name + ':':<{width + 1}} {'' if sure else 'not sure: '}{said}", flush=True)
     if options.json:
         print(json.dumps(photos, indent=2, ensure_ascii=False))
     return status
 
 
-def _answer(classifier, image, top: int) -> tuple[list[tuple[str, float]], bool]:
+def _answer(
+    classifier: "Classifier", image: Path | str | BinaryIO, top: int
+) -> tuple[list[tuple[str, float]], bool]:
     """Return the likeliest classes of an image, and whether it is blurred by the file's measure.
 
     Raises:
@@ -259,7 +266,7 @@ def _answer(classifier, image, top: int) -> tuple[list[tuple[str, float]], bool]
     blurred = blur_score(small) < classifier.facts.get("blur_threshold", 0.0)
     if size > classifier.image_size:
         # The pixel rule decodes a large photo smaller than the measure of blur does.
-        if hasattr(image, "seek"):
+        if not isinstance(image, (str, Path)):
             image.seek(0)
         pixels = decode_image(image, at_least=2 * classifier.image_size)
     return classifier.predict(pixels, top=top), blurred
@@ -271,13 +278,11 @@ def _image_paths(arguments: list[str]) -> list[Path | str]:
     Raises:
         ValueError: a folder holds no images, or "-" comes twice.
     """
-    from dermaface.photos.pixels import (
-        find_image_files,
-    )
+    from dermaface.photos.pixels import find_image_files
 
     if arguments.count("-") > 1:
         raise ValueError("Standard input (-) can be read only once.")
-    paths = []
+    paths: list[Path | str] = []
     for argument in arguments:
         if argument != "-" and os.path.isdir(argument):
             found = find_image_files(argument)

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from typing import Any
 
 from dermaface import runs
 from dermaface.model import backbones
@@ -90,7 +91,7 @@ def known_parameters() -> dict[str, dict[str, tuple[str, object]]]:
     return known
 
 
-def read_parameters(file: str | Path) -> dict[str, object]:
+def read_parameters(file: str | Path) -> dict[str, Any]:
     """Read a YAML file of parameters.
 
     A value is read by its parameter's type, as on the command line, so that 010 is ten.
@@ -105,14 +106,14 @@ def read_parameters(file: str | Path) -> dict[str, object]:
     try:
         text = Path(file).read_text(encoding="utf-8")
         node = yaml.compose(text, Loader=yaml.BaseLoader)
-        values = yaml.load(text, Loader=yaml.BaseLoader)
+        values = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 (it makes only texts)
     except OSError as error:
         raise PipelineError(
             f"The parameter file {file} cannot be read: {error.strerror}."
         ) from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise PipelineError(f"The parameter file {file} is not valid YAML: {error}") from error
-    if not isinstance(values, dict):
+    if not isinstance(node, yaml.MappingNode):
         raise PipelineError(f"The parameter file {file} must hold lines like 'epochs: 20'.")
     for name, times in Counter(key.value for key, _ in node.value).items():
         if times > 1:
@@ -122,7 +123,7 @@ def read_parameters(file: str | Path) -> dict[str, object]:
     return _convert_all(values)
 
 
-def assign_parameters(given: Mapping[str, object]) -> dict[str, dict[str, object]]:
+def assign_parameters(given: Mapping[str, object]) -> dict[str, dict[str, Any]]:
     """Give each parameter to the notebook that owns it, beside the defaults of all others.
 
     Args:
@@ -142,7 +143,7 @@ def assign_parameters(given: Mapping[str, object]) -> dict[str, dict[str, object
     }
 
 
-def _convert_all(given: Mapping[str, object]) -> dict[str, object]:
+def _convert_all(given: Mapping[str, object]) -> dict[str, Any]:
     """Return the values in their parameters' types; see `assign_parameters`."""
     types = {
         name: type_name
@@ -163,7 +164,9 @@ def _convert(name: str, value: object, type_name: str) -> object:
     """Return `value`, often a text, in the parameter's type."""
     try:
         if type_name == "list":
-            items = yaml.load(value, Loader=yaml.BaseLoader) if isinstance(value, str) else value
+            items = value
+            if isinstance(value, str):
+                items = yaml.load(value, Loader=yaml.BaseLoader)  # noqa: S506 (as above)
             item_type = "int" if name in LISTS_OF_NUMBERS else "str"
             items = items if isinstance(items, list) else [items]
             return [_convert(name, item, item_type) for item in items]
@@ -277,7 +280,7 @@ def _check_folder(run: Run, resume: bool, data: str) -> None:
         )
 
 
-def _check_before_start(parameters: Mapping[str, Mapping[str, object]]) -> None:
+def _check_before_start(parameters: Mapping[str, Mapping[str, Any]]) -> None:
     """Find in a second what would stop a notebook later, before anything is written.
 
     Raises:
@@ -316,7 +319,7 @@ def _clear_sample_run(run: Run) -> None:
 
 
 class Progress:
-    """A file that passes on what progress bars in a notebook say, a line each."""
+    """A file that passes on what progress bars in a notebook say, line by line."""
 
     def __init__(self, say: Callable[[str], None], head: str):
         """Pass on to `say`, with `head` before each line."""
@@ -350,7 +353,8 @@ def _run_notebook(
         class KernelManager(AsyncKernelManager):
             """Keeps what a kernel says on standard error, its last words above all."""
 
-            async def start_kernel(self, **options):
+            # jupyter_client's asynchronous manager breaks its parent's signature in the same way.
+            async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
                 # Without this its debugger, which nobody uses here, warns of itself.
                 environment = os.environ | {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}
                 await super().start_kernel(

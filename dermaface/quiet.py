@@ -7,14 +7,16 @@ import os
 import sys
 import tempfile
 import threading
+from typing import IO
 
 # Matplotlib, which Keras imports too, notes that it lists fonts or cannot write the home folder.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
-
 _lock = threading.Lock()
 _blocks = 0  # entered and not left yet, in all threads
 _raised = False  # whether one of them has raised
+_held: IO[bytes]  # what they have written
+_saved: int  # where it would have gone
 
 
 @contextlib.contextmanager
@@ -32,7 +34,8 @@ def quiet() -> Iterator[None]:
     with _lock:
         if _blocks == 0:
             sys.stderr.flush()
-            _held, _saved, _raised = tempfile.TemporaryFile(), os.dup(2), False
+            _held = tempfile.TemporaryFile()  # noqa: SIM115 (the last block closes it)
+            _saved, _raised = os.dup(2), False
             os.dup2(_held.fileno(), 2)
         _blocks += 1
     try:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 import contextlib
-import csv
 import dataclasses
 import datetime
 import hashlib
@@ -14,9 +13,13 @@ import platform
 import shutil
 import tempfile
 import time
+from typing import TYPE_CHECKING, Any
 
 import dermaface
 import filelock
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NOTEBOOKS = (
     "01_explore_data",
@@ -153,10 +156,10 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def write_csv(path: Path, frame) -> None:
-    """Write the pandas frame to `path` in one step, without its index."""
+def write_csv(path: Path, frame: "pd.DataFrame") -> None:
+    """Write the frame to `path` in one step, without its index."""
     with atomic_path(path) as temporary:
-        frame.to_csv(temporary, index=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\n")
+        frame.to_csv(temporary, index=False, lineterminator="\n")
 
 
 def hash_file(path: Path) -> str:
@@ -267,7 +270,7 @@ class Run:
         """Return the parameters with which `notebook` last ran in this run."""
         return self.read()["notebooks"][notebook]["parameters"]
 
-    def start(self, notebook: str, namespace: Mapping[str, object]) -> None:
+    def start(self, notebook: str, namespace: Mapping[str, Any]) -> None:
         """Note that a notebook starts, with its parameters, and check that what it reads is there.
 
         Args:
@@ -309,7 +312,7 @@ class Run:
 
     def _taken(self, notebook: str) -> dict[str, object]:
         """Return the parameters of earlier notebooks that a notebook takes, as they are now."""
-        known = {}
+        known: dict[str, object] = {}
         for part in self.read()["notebooks"].values():
             known |= part["parameters"]
         return {name: known.get(name) for name in TAKES.get(notebook, ())}
@@ -368,12 +371,7 @@ def run_folder(run_name: str, output_dir: str | Path = "outputs") -> Path:
     Raises:
         ValueError: the name is not a plain folder name.
     """
-    if (
-        not run_name
-        or run_name in (".", "..")
-        or Path(run_name).name != run_name
-        or "\\" in run_name
-    ):
+    if run_name in ("", "..") or Path(run_name).name != run_name or "\\" in run_name:
         raise ValueError(
             "run_name must be a plain folder name such as 'faces-2', without slashes; got "
             f"{run_name!r}."

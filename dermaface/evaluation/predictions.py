@@ -1,9 +1,10 @@
 """The answers of `.tflite` files, their speed, and what another resizer costs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import functools
 from pathlib import Path
 import time
+from typing import Any
 
 import cv2
 from dermaface.photos.pixels import decode_image, resize
@@ -13,23 +14,18 @@ import pandas as pd
 from PIL import Image
 
 
-def predict_tflite(
-    files: Mapping[str, bytes], dataset: Iterable, num_threads: int = 2
-) -> dict[str, np.ndarray]:
+def predict_tflite(files: Mapping[str, bytes], dataset: Iterable) -> dict[str, np.ndarray]:
     """Return the probabilities that each `.tflite` file gives, reading every photo once.
 
     Args:
         files: a name and the content of each file.
         dataset: batches as from `datasets.make_dataset`, not augmented.
-        num_threads: processor threads for LiteRT.
 
     Returns:
         For each name, float32 (n, num_classes) in the dataset's order.
     """
-    interpreters = {
-        name: runtime.open_interpreter(content, num_threads) for name, content in files.items()
-    }
-    answers = {name: [] for name in files}
+    interpreters = {name: runtime.open_interpreter(content) for name, content in files.items()}
+    answers: dict[str, list[np.ndarray]] = {name: [] for name in files}
     for images, _ in dataset:
         for image in np.asarray(images):
             for name, interpreter in interpreters.items():
@@ -37,7 +33,7 @@ def predict_tflite(
     return {name: np.concatenate(rows) for name, rows in answers.items()}
 
 
-def _invoke(interpreter, images: np.ndarray) -> np.ndarray:
+def _invoke(interpreter: Any, images: np.ndarray) -> np.ndarray:
     """Feed one image, float32 (1, size, size, 3), and return the probabilities (1, num_classes)."""
     details = interpreter.get_input_details()[0]
     interpreter.set_tensor(details["index"], images.astype(details["dtype"]))
@@ -66,7 +62,7 @@ def measure_latency(content: bytes, num_threads: int = 2, repeats: int = 50) -> 
 
 
 def latency_columns(files: Mapping[str, bytes], repeats: int = 50) -> pd.DataFrame:
-    """Return the latency of each file with two threads and with one, a row a variant.
+    """Return the latency of each file with two threads and with one, one row per variant.
 
     Args:
         files: a variant and the content of its file.
@@ -98,7 +94,7 @@ def resize_opencv(pixels: np.ndarray, image_size: int, interpolation: int) -> np
     return cv2.resize(pixels, (image_size, image_size), interpolation=interpolation)
 
 
-RESIZERS = {
+RESIZERS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
     "TensorFlow bilinear (the pixel rule)": resize,
     "OpenCV linear": functools.partial(resize_opencv, interpolation=cv2.INTER_LINEAR),
     "OpenCV area": functools.partial(resize_opencv, interpolation=cv2.INTER_AREA),
@@ -120,11 +116,11 @@ def score_resizers(
         class_names: the classes in index order.
 
     Returns:
-        A row a resizer: `resizer`, `accuracy`, and `agreement` with the answers under the first.
+        One row per resizer: `resizer`, `accuracy`, and `agreement` with the first one's answers.
     """
     interpreter = runtime.open_interpreter(content)
     image_size = int(interpreter.get_input_details()[0]["shape"][1])
-    answers = {name: [] for name in RESIZERS}
+    answers: dict[str, list[np.ndarray]] = {name: [] for name in RESIZERS}
     for path in photos["path"]:
         pixels = decode_image(root / path, at_least=2 * image_size)
         for name, resizer in RESIZERS.items():

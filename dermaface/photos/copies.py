@@ -33,8 +33,8 @@ def find_copies(root: Path, photos: pd.DataFrame) -> pd.DataFrame:
         photos: as from `check_images`.
 
     Returns:
-        A row a pair: `path`, `copy`, `kind` (`exact`, `near` or `mirrored`), `conflict` (they lie
-        in different classes) and `leak` (they lie in different given splits).
+        One row per pair: `path`, `copy`, `kind` (`exact`, `near` or `mirrored`), `conflict` (they
+        lie in different classes) and `leak` (they lie in different given splits).
     """
     kept = photos[photos["status"] == "kept"].sort_values("path")
     # Equal files are compared once; near copies are sought among one of each.
@@ -48,7 +48,7 @@ def find_copies(root: Path, photos: pd.DataFrame) -> pd.DataFrame:
     )
     candidates = {}
     for kind, other in (("mirrored", mirrored), ("near", plain)):
-        for a, b in _close_pairs(plain, other, HASH_DISTANCE):
+        for a, b in _close_pairs(plain, other):
             if a < b:
                 candidates[a, b] = kind
     shown = sorted({number for pair in candidates for number in pair})
@@ -72,8 +72,8 @@ def find_copies(root: Path, photos: pd.DataFrame) -> pd.DataFrame:
     return table.astype({"conflict": bool, "leak": bool})
 
 
-def _close_pairs(left: np.ndarray, right: np.ndarray, distance: int) -> set[tuple[int, int]]:
-    """Return the pairs (i, j) of hashes that differ in at most `distance` bits.
+def _close_pairs(left: np.ndarray, right: np.ndarray) -> set[tuple[int, int]]:
+    """Return the pairs (i, j) of hashes that differ in at most `HASH_DISTANCE` bits.
 
     Only hashes that agree in two neighbouring groups of four bits, of sixteen in a ring, are
     compared. Hashes within seven bits always do; of those within ten, all but the rarest.
@@ -81,9 +81,8 @@ def _close_pairs(left: np.ndarray, right: np.ndarray, distance: int) -> set[tupl
     Args:
         left: uint64 (n,).
         right: uint64 (m,).
-        distance: bits.
     """
-    found = set()
+    found: set[tuple[int, int]] = set()
     for shift in range(0, 64, 4):
         turned = [
             (x >> np.uint64(shift)) | (x << np.uint64((64 - shift) % 64)) for x in (left, right)
@@ -93,7 +92,7 @@ def _close_pairs(left: np.ndarray, right: np.ndarray, distance: int) -> set[tupl
             i, j = (np.flatnonzero(key == value) for key in keys)
             for part in np.array_split(i, -(-len(i) * max(len(j), 1) // 4_000_000) or 1):
                 apart = np.bitwise_count(left[part, None] ^ right[None, j])
-                a, b = np.nonzero(apart <= distance)
+                a, b = np.nonzero(apart <= HASH_DISTANCE)
                 found.update(zip(part[a].tolist(), j[b].tolist(), strict=True))
     return found
 
@@ -105,8 +104,8 @@ def _details(path: Path) -> np.ndarray:
     details = []
     for crop in CROPS:
         low, high = 160 * crop, 160 * (1 - crop)
-        grey = image.resize((48, 48), Image.Resampling.BOX, box=(low, low, high, high))
-        grey = np.asarray(grey, dtype=np.float32)
+        small = image.resize((48, 48), Image.Resampling.BOX, box=(low, low, high, high))
+        grey = np.asarray(small, dtype=np.float32)
         detail = grey - scipy.ndimage.uniform_filter(grey, 7)
         details.append((detail - detail.mean()) / max(detail.std(), 1e-6))
     return np.stack(details)
@@ -141,7 +140,7 @@ def components(count: int, pairs: list[tuple[int, int]]) -> list[list[int]]:
     rows, columns = np.array(pairs, dtype=int).reshape(-1, 2).T
     graph = scipy.sparse.coo_array((np.ones(len(pairs)), (rows, columns)), shape=(count, count))
     _, labels = scipy.sparse.csgraph.connected_components(graph, directed=False)
-    groups = {}
+    groups: dict[int, list[int]] = {}
     for number, label in enumerate(labels.tolist()):
         groups.setdefault(label, []).append(number)
     return list(groups.values())

@@ -10,6 +10,7 @@ import io
 import os
 from pathlib import Path
 import stat
+from typing import Any
 import unicodedata
 import warnings
 
@@ -34,17 +35,24 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-# The columns of images.csv, one row per image, and the type of each that is not text.
+# The columns of images.csv, one row per image.
 COLUMNS = (
     "path label split group width height format orientation sha256 status reason "
     "mode flags blur_score brightness copies"
 ).split()
-NUMBERS = {
-    "width": "int64",
-    "height": "int64",
-    "orientation": "int64",
-    "blur_score": "float64",
-    "brightness": "float64",
+# What `check_images` finds out about a file, as it is where nothing is known.
+EMPTY = {
+    "width": 0,
+    "height": 0,
+    "format": "",
+    "orientation": 1,
+    "sha256": "",
+    "reason": "",
+    "mode": "",
+    "blur_score": 0.0,
+    "brightness": 0.0,
+    "phash": "",
+    "mirrored_phash": "",
 }
 SPLIT_FOLDERS = {
     "train": "train",
@@ -57,9 +65,8 @@ SPLIT_FOLDERS = {
 SYSTEM_NAMES = frozenset(("thumbs.db", "desktop.ini", "__macosx", "@eadir", "icon\r"))
 
 SMALLEST_SIDE = 16  # pixels; less shows nothing
-# Blur and brightness are measured, and photos compared, at one size, since they depend on it.
-WORKING_SIZE = BLUR_SIZE
 DARK, BRIGHT = 40, 215  # mean grey levels beyond which a photo is flagged
+THUMBNAIL_SIDE = 128  # pixels
 LONGEST_SHAPE = 3.0  # long side through short side beyond which a photo is flagged
 
 
@@ -92,7 +99,7 @@ def find_images(data: str | Path, image_root: str | Path = "") -> tuple[Path, pd
         raise ValueError(
             f"The path {shown} is not UTF-8 text on one line. Rename the folder or file."
         )
-    notes = []
+    notes: list[str] = []
     if data.is_file():
         root = Path(os.path.realpath(data.parent / Path(image_root).expanduser()))
         rows = _rows_of_csv(data, root, notes)
@@ -104,8 +111,8 @@ def find_images(data: str | Path, image_root: str | Path = "") -> tuple[Path, pd
         )
     if not rows:
         raise ValueError(
-            f"No images are found under {data}. It must hold a folder a class with the images in "
-            "it, or train/, validation/ and test/ with such folders in them."
+            f"No images are found under {data}. It must hold one folder per class with the "
+            "images in it, or train/, validation/ and test/ with such folders in them."
         )
     names = {label for _, label, _, _ in rows} - {""}
     _check_class_names(names)
@@ -172,7 +179,7 @@ def _check_class_names(names: set[str]) -> None:
     Raises:
         ValueError: there is such a name.
     """
-    alike = {}
+    alike: dict[str, str] = {}
     for name in sorted(names):
         if len(name.splitlines()) != 1 or printable_path(name) != name:
             raise ValueError(
@@ -353,21 +360,6 @@ def check_images(
     return pd.concat([left, facts], axis=1)[[*COLUMNS, "phash", "mirrored_phash"]]
 
 
-EMPTY = {
-    "width": 0,
-    "height": 0,
-    "format": "",
-    "orientation": 1,
-    "sha256": "",
-    "reason": "",
-    "mode": "",
-    "blur_score": 0.0,
-    "brightness": 0.0,
-    "phash": "",
-    "mirrored_phash": "",
-}
-
-
 def _stamp(path: Path) -> str:
     """Return a file's size and time of change, which tell whether it is still the same."""
     try:
@@ -412,9 +404,9 @@ def _write_cache(cache: Path | None, root: Path, known: dict[tuple[str, str], di
         )
 
 
-def _check_image(path: Path) -> dict:
+def _check_image(path: Path) -> dict[str, Any]:
     """Return what can be said of one file."""
-    facts = dict(EMPTY)
+    facts: dict[str, Any] = dict(EMPTY)
     try:
         content = path.read_bytes()
         facts["sha256"] = hashlib.sha256(content).hexdigest()
@@ -422,7 +414,7 @@ def _check_image(path: Path) -> dict:
             return facts | {"reason": "is empty (0 bytes)"}
         if content[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc"):
             return facts | {"reason": "is a HEIC file; convert it to JPEG"}
-        pixels, described = describe_image(io.BytesIO(content), 2 * WORKING_SIZE)
+        pixels, described = describe_image(io.BytesIO(content), 2 * BLUR_SIZE)
     except FileNotFoundError:
         return facts | {"reason": "there is no such file"}
     except OSError as error:
@@ -432,7 +424,7 @@ def _check_image(path: Path) -> dict:
     facts |= described
     if min(facts["width"], facts["height"]) < SMALLEST_SIDE:
         return facts | {"reason": f"is only {facts['width']} x {facts['height']} pixels"}
-    small = resize(pixels, WORKING_SIZE)
+    small = resize(pixels, BLUR_SIZE)
     facts["blur_score"] = round(blur_score(small), 2)
     facts["brightness"] = round(float(small.mean()), 2)
     grey = Image.fromarray(small).convert("L")
@@ -478,21 +470,20 @@ def _flags(facts: pd.DataFrame, blur_threshold: float) -> list[str]:
     return [" ".join(filter(None, row)) for row in table.itertuples(index=False, name=None)]
 
 
-def load_thumbnails(root: Path, paths: Iterable[str], side: int = 128) -> list[np.ndarray]:
+def load_thumbnails(root: Path, paths: Iterable[str]) -> list[np.ndarray]:
     """Return small upright versions of images, in their own proportions, for showing.
 
     Args:
         root: the data root.
         paths: relative to it.
-        side: the longer side in pixels; a smaller image stays as it is.
 
     Returns:
-        An array uint8 (height, width, 3), 0..255, an image.
+        For each image uint8 (height, width, 3), 0..255; its longer side has 128 pixels at most.
     """
     thumbnails = []
     for path in paths:
-        image = Image.fromarray(decode_image(root / path, at_least=2 * side))
-        image.thumbnail((side, side))
+        image = Image.fromarray(decode_image(root / path, at_least=2 * THUMBNAIL_SIDE))
+        image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
         thumbnails.append(np.asarray(image))
     return thumbnails
 
@@ -547,7 +538,7 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises:
         ValueError: it holds something else, such as a text where a number belongs.
     """
-    types = {name: NUMBERS.get(name, "str") for name in COLUMNS}
+    types = {name: type(EMPTY.get(name, "")) for name in COLUMNS}
     try:
         return pd.read_csv(path, na_filter=False, dtype=types)
     except ValueError as error:

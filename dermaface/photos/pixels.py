@@ -4,12 +4,21 @@ import contextlib
 import os
 from pathlib import Path
 import stat
-from typing import BinaryIO
+from typing import Any, BinaryIO
 import warnings
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 import simplejpeg
+
+IMAGE_SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .webp .bmp .dib .gif .tif .tiff .ppm .mpo .avif".split()
+)
+# `blur_score` depends on the size, so it is always measured at this one.
+BLUR_SIZE = 224
+# What the decoder says of a JPEG file that lacks data inside.
+GAPS = ("premature end of data segment", "bad Huffman code", "instead of RST")
+NOT_REGULAR = "it is a pipe, a socket or a device, not a regular file"
 
 # Large photos are fine; Pillow still refuses what has twice as many pixels. Filters belong to the
 # whole process: one that is set and taken back around each photo comes apart among threads.
@@ -57,7 +66,7 @@ def decode_image(path: str | Path | BinaryIO, at_least: int | None = None) -> np
 
 def describe_image(
     path: str | Path | BinaryIO, at_least: int | None = None
-) -> tuple[np.ndarray, dict[str, str | int]]:
+) -> tuple[np.ndarray, dict[str, Any]]:
     """Decode an image file and say what is in it.
 
     Args:
@@ -72,10 +81,9 @@ def describe_image(
     Raises:
         ValueError: as `decode_image`.
     """
-    is_path = isinstance(path, (str, Path))
-    name = repr(printable_path(path)) if is_path else "The file"
+    name = repr(printable_path(path)) if isinstance(path, (str, Path)) else "The file"
     try:
-        with _open_regular(path) if is_path else contextlib.nullcontext(path) as file:
+        with _open_regular(path) as file:
             return _describe_open_image(file, at_least)
     except FileNotFoundError as error:
         raise ValueError(f"There is no file {name}.") from error
@@ -90,13 +98,17 @@ def describe_image(
         raise ValueError(f"{name} cannot be read as an image: {reason}.") from error
 
 
-def _open_regular(path: str | Path) -> BinaryIO:
-    """Open a file, but never one that may keep the reader waiting for ever.
+def _open_regular(
+    path: str | Path | BinaryIO,
+) -> contextlib.AbstractContextManager[BinaryIO]:
+    """Open a file, unless it is open, but never one that may keep the reader waiting for ever.
 
     Raises:
         ValueError: it is a pipe, a socket or a device.
         OSError: it is not there, it is a folder, or it cannot be opened.
     """
+    if not isinstance(path, (str, Path)):
+        return contextlib.nullcontext(path)
     kind = os.stat(path).st_mode
     if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
         raise ValueError(NOT_REGULAR)
@@ -111,7 +123,7 @@ def _describe_open_image(file: BinaryIO, at_least: int | None) -> tuple[np.ndarr
         if frames > 1 and image.format != "MPO":
             raise ValueError(f"it has {frames} frames")
         width, height = image.size
-        facts = {"format": image.format, "mode": image.mode}
+        facts: dict[str, Any] = {"format": image.format, "mode": image.mode}
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
         # Text, NaN and the like turn nothing in `exif_transpose`; 6.0 turns like 6.
         facts["orientation"] = int(orientation) if orientation in range(1, 9) else 1
@@ -120,7 +132,8 @@ def _describe_open_image(file: BinaryIO, at_least: int | None) -> tuple[np.ndarr
             width, height = height, width
         facts |= {"width": width, "height": height}
         if at_least:
-            image.draft("RGB", reduced_size(*image.size, at_least))
+            divisor = reduction(*image.size, at_least)
+            image.draft("RGB", (image.width // divisor, image.height // divisor))
         pixels = _to_rgb(ImageOps.exif_transpose(image))
     if facts["format"] in ("JPEG", "MPO"):
         file.seek(0)
@@ -141,10 +154,6 @@ def _refuse_gaps(content: bytes) -> None:
         # read, such as CMYK.
         if any(words in str(error) for words in GAPS):
             raise ValueError(f"data are missing inside or damaged ({error})") from error
-
-
-GAPS = ("premature end of data segment", "bad Huffman code", "instead of RST")
-NOT_REGULAR = "it is a pipe, a socket or a device, not a regular file"
 
 
 def printable_path(path: str | Path) -> str:
@@ -176,16 +185,10 @@ def blur_score(pixels: np.ndarray) -> float:
     Args:
         pixels: uint8 array of shape (height, width, 3), 0..255.
     """
-    grey = pixels @ np.float32([0.299, 0.587, 0.114])
+    grey = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
     centre = grey[1:-1, 1:-1]
     laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * centre
     return float(laplacian.var())
-
-
-def reduced_size(width: int, height: int, at_least: int) -> tuple[int, int]:
-    """Return the size at 1/8, 1/4, 1/2 or 1/1 whose shorter side is still `at_least` pixels."""
-    divisor = reduction(width, height, at_least)
-    return width // divisor, height // divisor
 
 
 def reduction(width: int, height: int, at_least: int) -> int:
@@ -227,10 +230,6 @@ def _neighbours(old_size: int, new_size: int) -> tuple[np.ndarray, np.ndarray, n
     return first, second, position - floor
 
 
-# `blur_score` depends on the size, so it is always measured at this one.
-BLUR_SIZE = 224
-
-
 def find_image_files(folder: str | Path) -> list[Path]:
     """Return the files below a folder that look like images by their names, sorted."""
     return sorted(
@@ -241,8 +240,3 @@ def find_image_files(folder: str | Path) -> list[Path]:
         and not name.startswith(".")
         and not any(part.startswith(".") for part in Path(parent).relative_to(folder).parts)
     )
-
-
-IMAGE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .bmp .dib .gif .tif .tiff .ppm .mpo .avif".split()
-)

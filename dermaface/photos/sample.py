@@ -1,8 +1,8 @@
 """Draw the built-in sample set: small "face skin" pictures in 11 classes, so that all runs offline.
 
-Every picture is a little scene. A patch of skin has a colour (``albedo``), a surface that light
-falls on (``relief``) and shiny spots (``gloss``). A class adds its signs to the three; all classes
-share the same distractors (moles, freckles, hair, an eye, a mouth). ``_photograph`` then makes a
+Every picture is a little scene. A patch of skin has a colour (`albedo`), a surface that light
+falls on (`relief`) and shiny spots (`gloss`). A class adds its signs to the three; all classes
+share the same distractors (moles, freckles, hair, an eye, a mouth). `_photograph` then makes a
 picture of the scene: light from one side, shadows, a colour cast, blur and noise.
 
 How photos are split follows from the bytes of their files, so every computer must draw the same
@@ -12,15 +12,16 @@ so that a last digit that another processor rounds otherwise does not show.
 Lengths are in units of the picture's shorter side, the origin is in the middle, y points down.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 import difflib
 import functools
-import io
 import math
 from pathlib import Path
 import re
 
 import numpy as np
+from numpy.random import Generator
 from PIL import Image, ImageDraw
 
 NOTICE = "Trained on drawn pictures, not on photos: its answers on photos of skin are meaningless."
@@ -28,30 +29,35 @@ MARKER = "SAMPLE.txt"
 TITLE = "Sample set drawn by dermaface"
 
 # Skin from light to dark, RGB 0..255; a picture's own tone lies between two neighbours.
-TONES = np.array(
-    [(246, 222, 205), (238, 203, 178), (224, 181, 148), (202, 153, 118)]
-    + [(172, 122, 90), (136, 92, 66), (104, 69, 51), (78, 53, 43)]
-)
+TONES = np.array([
+    (246, 222, 205), (238, 203, 178), (224, 181, 148), (202, 153, 118),
+    (172, 122, 90), (136, 92, 66), (104, 69, 51), (78, 53, 43),
+])  # fmt: skip
 IRIS_COLOURS = np.array([(60, 38, 26), (96, 62, 34), (84, 98, 66), (80, 112, 140)]) / 255
 WHITE = np.array([0.97, 0.94, 0.90])
 DARK = np.array([0.10, 0.07, 0.06])
 
+Window = tuple[slice, slice]  # of rows and columns
+Disc = tuple[float, float, float]  # x, y, radius
+Ellipse = tuple[float, float, float, float]  # x, y, half width, half height
+Line = list[tuple[float, float, float]]  # x, y, width at each point
+
 
 @dataclass
 class Skin:
-    """A scene in the making; its arrays are ``(height, width)``, the albedo ``(3, height, width)``.
+    """A scene in the making; its arrays are `(height, width)`, the albedo `(3, height, width)`.
 
     Attributes:
-        x: Across, in units of the shorter side, 0 in the middle.
-        y: Down, likewise.
-        side: The shorter side in pixels.
-        tone: The skin's own colour, RGB 0..1.
-        albedo: The surface's colour before light falls on it, RGB 0..1.
-        relief: The surface's height in pixels.
-        gloss: Light that the surface mirrors, 0..1.
-        light: Unit vector ``(x, y)`` towards the light.
+        x: across, in units of the shorter side, 0 in the middle.
+        y: down, likewise.
+        side: the shorter side in pixels.
+        tone: the skin's own colour, RGB 0..1.
+        albedo: the surface's colour before light falls on it, RGB 0..1.
+        relief: the surface's height in pixels.
+        gloss: light that the surface mirrors, 0..1.
+        light: unit vector `(x, y)` towards the light.
         severity: 0 for the mildest signs of a class, 1 for the strongest.
-        eye: An eye's ``(x, y, half width, rotation)``, or None.
+        eye: an eye's `(x, y, half width, rotation)`, or empty.
     """
 
     x: np.ndarray
@@ -63,26 +69,26 @@ class Skin:
     gloss: np.ndarray
     light: tuple[float, float]
     severity: float
-    eye: tuple[float, float, float, float] | None = None
+    eye: tuple[float, ...] = ()
 
 
 # --- How to draw: fields, masks, spots, lines -----------------------------------------------------
 
 
-def _ramp(values, low, high):
-    """Go smoothly from 0 at ``low`` to 1 at ``high``; falls where ``low > high``."""
+def _ramp(values: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
+    """Go smoothly from 0 at `low` to 1 at `high`; falls where `low > high`."""
     t = np.clip((values - low) / (high - low), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 
 
-def _band(values, width):
-    """Return 1 where ``values`` is 0, falling smoothly to 0 at ``width`` on either side."""
+def _band(values: np.ndarray, width: float) -> np.ndarray:
+    """Return 1 where `values` is 0, falling smoothly to 0 at `width` on either side."""
     return _ramp(np.abs(values), width, 0.0)
 
 
 @functools.cache
-def _spline(size, cells):
-    """Return the ``(size, cells + 3)`` matrix that lays a smooth curve through random values."""
+def _spline(size: int, cells: int) -> np.ndarray:
+    """Return the `(size, cells + 3)` matrix that lays a smooth curve through random values."""
     position = (np.arange(size) + 0.5) * (cells / size)
     first = position.astype(int)
     t = position - first
@@ -93,10 +99,10 @@ def _spline(size, cells):
     return matrix
 
 
-def _noise(rng, shape, *cells):
+def _noise(rng: Generator, shape: tuple[int, ...], *cells: int) -> np.ndarray:
     """Return a smooth random field, mean 0 and deviation near 1.
 
-    Each of ``cells`` is how many bumps fit across, once an octave; each counts half the one before.
+    Each of `cells` is how many bumps fit across, once an octave; each counts half the one before.
     """
     field, weight, power = np.zeros(shape), 1.0, 0.0
     for n in cells:
@@ -107,28 +113,36 @@ def _noise(rng, shape, *cells):
     return field / math.sqrt(power)
 
 
-def _tint(skin, mask, colour, where=np.s_[:, :]):
-    """Blend ``colour`` over the window ``where`` of the skin, as far as ``mask`` (0..1) says."""
+def _tint(skin: Skin, mask: np.ndarray, colour: np.ndarray, where: Window = np.s_[:, :]) -> None:
+    """Blend `colour` over the window `where` of the skin, as far as `mask` (0..1) says."""
     part = skin.albedo[:, where[0], where[1]]
     part += (colour[:, None, None] - part) * mask
 
 
-def _red(skin, depth=1.0):
+def _red(skin: Skin, depth: float = 1.0) -> np.ndarray:
     """Return the skin's tone when inflamed: less green and blue, which shows on dark skin too."""
     kept, added = np.array([0.04, 0.40, 0.38]), np.array([0.08, 0.0, 0.01])
     return skin.tone * (1 - depth * kept) + depth * added
 
 
-def _turn(x, y, angle):
+def _turn(x: np.ndarray, y: np.ndarray, angle: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the coordinates along and across a direction."""
     c, s = math.cos(angle), math.sin(angle)
     return c * x + s * y, c * y - s * x
 
 
-def _spot(skin, x, y, radius, reach=1.3, stretch=1.0, angle=0.0):
+def _spot(
+    skin: Skin,
+    x: float,
+    y: float,
+    radius: float,
+    reach: float = 1.3,
+    stretch: float = 1.0,
+    angle: float = 0.0,
+) -> tuple[Window, np.ndarray]:
     """Return the window around a spot and, in it, the distance from its centre in radii.
 
-    The window ends ``reach`` radii away; the spot is ``stretch`` times as long along ``angle``.
+    The window ends `reach` radii away; the spot is `stretch` times as long along `angle`.
     """
     rows, columns = skin.x.shape
     far = radius * reach * stretch
@@ -139,20 +153,23 @@ def _spot(skin, x, y, radius, reach=1.3, stretch=1.0, angle=0.0):
     return where, np.sqrt((u / stretch) ** 2 + v**2) / radius
 
 
-def _patch(rng, skin, x, y, radius, soft, rough):
-    """Return the mask of a patch; ``soft`` is how wide its border is, ``rough`` how uneven."""
+def _patch(
+    rng: Generator, skin: Skin, x: float, y: float, radius: float, soft: float, rough: float
+) -> np.ndarray:
+    """Return the mask of a patch; `soft` is how wide its border is, `rough` how uneven."""
     u, v = _turn(skin.x - x, skin.y - y, rng.uniform(0, math.pi))
     d = np.sqrt((u / rng.uniform(1.0, 1.5)) ** 2 + v**2) / radius
     return _ramp(d + rough * _noise(rng, d.shape, 5, 10, 20), 1 + soft, 1 - soft)
 
 
-def _scatter(rng, count, sizes, area, gap):
-    """Place up to ``count`` discs in an ellipse, ``gap`` times the sum of their radii apart.
+def _scatter(
+    rng: Generator, count: int, sizes: tuple[float, float], area: Ellipse, gap: float
+) -> list[Disc]:
+    """Place up to `count` discs, of radii in the range `sizes`, in the ellipse `area`.
 
-    ``sizes`` is the range of radii, ``area`` the ellipse ``(x, y, half width, half height)``.
-    Returns a list of ``(x, y, radius)``.
+    They lie `gap` times the sum of their radii apart.
     """
-    discs = []
+    discs: list[Disc] = []
     for _ in range(6 * count):
         angle, away = rng.uniform(0, 2 * math.pi), math.sqrt(rng.uniform())
         radius = rng.uniform(*sizes)
@@ -165,8 +182,17 @@ def _scatter(rng, count, sizes, area, gap):
     return discs
 
 
-def _walk(rng, x, y, angle, step, count, width, bend):
-    """Return a wandering line that gets thinner, a list of ``(x, y, width)``."""
+def _walk(
+    rng: Generator,
+    x: float,
+    y: float,
+    angle: float,
+    step: float,
+    count: int,
+    width: float,
+    bend: float,
+) -> Line:
+    """Return a wandering line that gets thinner."""
     line, turn = [], 0.0
     for k in range(count + 1):
         line.append((x, y, width * (1 - 0.6 * k / count)))
@@ -176,8 +202,8 @@ def _walk(rng, x, y, angle, step, count, width, bend):
     return line
 
 
-def _strokes(skin, lines):
-    """Return the mask of lines made by ``_walk``, drawn at three times the size for soft edges."""
+def _strokes(skin: Skin, lines: Sequence[Line]) -> np.ndarray:
+    """Return the mask of lines made by `_walk`, drawn at three times the size for soft edges."""
     rows, columns = skin.x.shape
     sheet = Image.new("L", (3 * columns, 3 * rows))
     pen = ImageDraw.Draw(sheet)
@@ -194,7 +220,7 @@ def _strokes(skin, lines):
 # --- What may be on any skin ----------------------------------------------------------------------
 
 
-def _bare_skin(rng):
+def _bare_skin(rng: Generator) -> Skin:
     """Return a new scene: skin of some tone, unevenly coloured, with pores and fine texture."""
     rows, columns = (int(n) for n in rng.integers(144, 185, 2))
     side, shape = min(rows, columns), (rows, columns)
@@ -220,7 +246,7 @@ def _bare_skin(rng):
     )
 
 
-def _eye_frame(skin):
+def _eye_frame(skin: Skin) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return coordinates along and across the eye, and the height of its upper and lower lid."""
     x, y, half, angle = skin.eye
     u, v = _turn(skin.x - x, skin.y - y, angle)
@@ -228,7 +254,7 @@ def _eye_frame(skin):
     return u, v, -0.38 * half * arch, 0.26 * half * arch
 
 
-def _draw_eye(skin, rng):
+def _draw_eye(skin: Skin, rng: Generator) -> None:
     """Draw an open eye with lashes, lid crease and brow."""
     half = skin.eye[2]
     u, v, upper, lower = _eye_frame(skin)
@@ -250,7 +276,7 @@ def _draw_eye(skin, rng):
     _tint(skin, np.clip(brow, 0, 1) * rng.uniform(0.4, 0.9), 0.7 * DARK + 0.15 * skin.tone)
 
 
-def _draw_mouth(skin, rng):
+def _draw_mouth(skin: Skin, rng: Generator) -> None:
     """Draw a part of the lips at the lower edge of the picture."""
     x, y = rng.uniform(-0.35, 0.35), rng.uniform(0.36, 0.46)
     u, v = _turn(skin.x - x, skin.y - y, rng.normal(0, 0.12))
@@ -262,7 +288,7 @@ def _draw_mouth(skin, rng):
     skin.relief += 3.0 * lips * (1 - np.abs(v) / 0.3)
 
 
-def _draw_mole(skin, rng):
+def _draw_mole(skin: Skin, rng: Generator) -> None:
     """Draw a mole: a dark, sharp, slightly raised spot."""
     x, y, radius = rng.uniform(-0.45, 0.45), rng.uniform(-0.45, 0.45), rng.uniform(0.012, 0.03)
     where, d = _spot(skin, x, y, radius, stretch=rng.uniform(1, 1.3), angle=rng.uniform(0, 3))
@@ -270,7 +296,7 @@ def _draw_mole(skin, rng):
     skin.relief[where] += skin.side * radius * 0.3 * _ramp(d, 1.2, 0.2)
 
 
-def _draw_freckles(skin, rng):
+def _draw_freckles(skin: Skin, rng: Generator) -> None:
     """Draw freckles: many tiny flat spots, a little darker than the skin."""
     area, depth = (*rng.uniform(-0.3, 0.3, 2), 0.5, 0.4), rng.uniform(0.2, 0.5)
     for x, y, radius in _scatter(rng, int(rng.integers(15, 45)), (0.006, 0.014), area, 1.0):
@@ -278,7 +304,7 @@ def _draw_freckles(skin, rng):
         _tint(skin, _ramp(d, 1.3, 0.5) * depth, skin.tone * np.array([0.72, 0.6, 0.5]), where)
 
 
-def _draw_hair(skin, rng):
+def _draw_hair(skin: Skin, rng: Generator) -> None:
     """Draw a few strands of hair across the picture."""
     angle, lines = rng.uniform(0, 2 * math.pi), []
     for _ in range(int(rng.integers(1, 5))):
@@ -290,15 +316,18 @@ def _draw_hair(skin, rng):
     _tint(skin, _strokes(skin, lines) * rng.uniform(0.5, 0.9), colour)
 
 
-def _draw_cloud(skin, rng):
+def _draw_cloud(skin: Skin, rng: Generator) -> None:
     """Redden, darken or lighten a part of the skin, faintly and without an edge."""
     colour = (_red(skin), 0.7 * skin.tone, 0.8 * skin.tone + 0.2 * WHITE)[rng.integers(3)]
-    mask = _patch(rng, skin, *rng.uniform(-0.5, 0.5, 2), rng.uniform(0.3, 0.6), 0.8, 0.1)
+    x, y = rng.uniform(-0.5, 0.5, 2)
+    mask = _patch(rng, skin, x, y, rng.uniform(0.3, 0.6), 0.8, 0.1)
     _tint(skin, mask * rng.uniform(0.15, 0.45), colour)
 
 
-def _draw_bump(skin, rng, x, y, radius, strength, head):
-    """Draw an inflamed bump; ``head`` 0..1 is how clearly pus shows."""
+def _draw_bump(
+    skin: Skin, rng: Generator, x: float, y: float, radius: float, strength: float, head: float
+) -> None:
+    """Draw an inflamed bump; `head` 0..1 is how clearly pus shows."""
     where, d = _spot(skin, x, y, radius, 2.3, rng.uniform(1, 1.25), rng.uniform(0, 3))
     inflamed = 0.45 * _ramp(d, 2.3, 0.5) + 0.5 * _ramp(d, 1.2, 0.6)
     _tint(skin, strength * inflamed, _red(skin, 1.15), where)
@@ -306,12 +335,12 @@ def _draw_bump(skin, rng, x, y, radius, strength, head):
     skin.relief[where] += skin.side * radius * 0.5 * _ramp(d, 1.3, 0.0)
 
 
-def _glow(skin):
+def _glow(skin: Skin) -> float:
     """Return how bright white things look beside the skin, 0..1: the exposure follows the skin."""
     return 0.45 + 0.55 * skin.tone[0]
 
 
-def _distract(skin, rng):
+def _distract(skin: Skin, rng: Generator) -> None:
     """Draw what may be on any skin."""
     for draw_one, chance in (
         (_draw_mole, 0.3),
@@ -330,7 +359,7 @@ def _distract(skin, rng):
 # --- The signs of each class ----------------------------------------------------------------------
 
 
-def _acne(skin, rng):
+def _acne(skin: Skin, rng: Generator) -> None:
     """Scatter inflamed bumps, some with a whitish head."""
     count, pus = int(rng.integers(5, 9) + 11 * skin.severity), rng.uniform(0.3, 0.8)
     area = (*rng.uniform(-0.15, 0.15, 2), 0.5, 0.5)
@@ -339,7 +368,7 @@ def _acne(skin, rng):
         _draw_bump(skin, rng, x, y, radius, 0.5 + 0.45 * skin.severity, head)
 
 
-def _actinic_keratosis(skin, rng):
+def _actinic_keratosis(skin: Skin, rng: Generator) -> None:
     """Lay rough pinkish brown patches under flaky whitish scales."""
     shape, count = skin.x.shape, int(rng.integers(1, 4))
     size = rng.uniform(0.28, 0.38) / math.sqrt(count)
@@ -354,7 +383,7 @@ def _actinic_keratosis(skin, rng):
     skin.relief += mask * (0.8 + 1.0 * flakes + 0.5 * grain)
 
 
-def _dark_circles(skin, rng):
+def _dark_circles(skin: Skin, rng: Generator) -> None:
     """Shade the half-moon below the eye brown or purplish, with a bag's edge."""
     half = skin.eye[2]
     u, v, _, lower = _eye_frame(skin)
@@ -369,7 +398,7 @@ def _dark_circles(skin, rng):
     skin.relief -= bag * rng.uniform(0.5, 2.0)
 
 
-def _herpes(skin, rng):
+def _herpes(skin: Skin, rng: Generator) -> None:
     """Crowd glistening little blisters on a red base."""
     x, y, spread = rng.uniform(-0.22, 0.22), rng.uniform(-0.25, 0.15), rng.uniform(0.14, 0.22)
     base = _patch(rng, skin, x, y, 1.25 * spread, 0.35, 0.2)
@@ -387,7 +416,7 @@ def _herpes(skin, rng):
         skin.gloss[where] += _ramp(d, 1.2, 0.3) * rng.uniform(0.35, 0.6)
 
 
-def _melasma(skin, rng):
+def _melasma(skin: Skin, rng: Generator) -> None:
     """Darken both sides alike, in large blotches with soft, irregular borders."""
     turn, (x, y) = rng.normal(0, 0.15), rng.uniform(-0.1, 0.1, 2)
     u, v = _turn(skin.x - x, skin.y - y, turn)
@@ -402,7 +431,7 @@ def _melasma(skin, rng):
     _tint(skin, mask * (0.45 + 0.45 * skin.severity), skin.tone * np.array([0.62, 0.50, 0.42]))
 
 
-def _milia(skin, rng):
+def _milia(skin: Skin, rng: Generator) -> None:
     """Strew tiny firm white pearls, often below an eye."""
     count, wide = int(rng.integers(7, 11) + 12 * skin.severity), rng.uniform(0.28, 0.48)
     area = (*rng.uniform(-0.15, 0.15, 2), wide, wide)
@@ -416,12 +445,7 @@ def _milia(skin, rng):
         skin.relief[where] += skin.side * radius * 0.7 * _ramp(d, 1.15, 0.0)
 
 
-def _normal_skin(skin, rng):
-    """Draw more of what may be on any skin, and nothing else."""
-    _distract(skin, rng)
-
-
-def _rosacea(skin, rng):
+def _rosacea(skin: Skin, rng: Generator) -> None:
     """Redden a wide area and thread branching vessels through it."""
     x, y = rng.uniform(-0.2, 0.2, 2)
     flush = _patch(rng, skin, x, y, rng.uniform(0.36, 0.52), 0.6, 0.15)
@@ -438,7 +462,7 @@ def _rosacea(skin, rng):
     _tint(skin, _strokes(skin, lines) * (0.5 + 0.35 * skin.severity), 0.72 * _red(skin, 1.5))
 
 
-def _tinea_versicolor(skin, rng):
+def _tinea_versicolor(skin: Skin, rng: Generator) -> None:
     """Strew many scaly spots, paler or darker than the skin, that partly merge."""
     shape, count = skin.x.shape, int(rng.integers(14, 22) + 16 * skin.severity)
     area = (*rng.uniform(-0.15, 0.15, 2), 0.6, 0.6)
@@ -455,7 +479,7 @@ def _tinea_versicolor(skin, rng):
     skin.relief += 0.9 * scale + 0.6 * mask
 
 
-def _vitiligo(skin, rng):
+def _vitiligo(skin: Skin, rng: Generator) -> None:
     """Bleach a few large patches with sharp, scalloped borders."""
     count = int(rng.integers(1, 4))
     size = rng.uniform(0.26, 0.36) / math.sqrt(count)
@@ -474,7 +498,7 @@ def _vitiligo(skin, rng):
     _tint(skin, mask * (0.6 + 0.4 * skin.severity), pale)
 
 
-def _wrinkles(skin, rng):
+def _wrinkles(skin: Skin, rng: Generator) -> None:
     """Fold the skin into several creases that run nearly side by side."""
     u, v = _turn(skin.x, skin.y, rng.normal(0, 0.5))
     count = int(rng.integers(4, 6) + 4 * skin.severity)
@@ -497,7 +521,7 @@ SIGNS = {
     "herpes": _herpes,
     "melasma": _melasma,
     "milia": _milia,
-    "normal_skin": _normal_skin,
+    "normal_skin": _distract,  # more of what may be on any skin, and nothing else
     "rosacea": _rosacea,
     "tinea_versicolor": _tinea_versicolor,
     "vitiligo": _vitiligo,
@@ -512,8 +536,8 @@ MOUTH_CHANCE = {"herpes": 0.5}
 # --- From the scene to the picture ----------------------------------------------------------------
 
 
-def _blur(image, sigma):
-    """Blur ``(3, height, width)`` with five taps each way, enough for ``sigma`` up to 1.1."""
+def _blur(image: np.ndarray, sigma: float) -> np.ndarray:
+    """Blur `(3, height, width)` with five taps each way, enough for `sigma` up to 1.1."""
     near, far = (math.exp(-((k / sigma) ** 2) / 2) for k in (1, 2))
     middle = 1 / (1 + 2 * near + 2 * far)
     near, far = near * middle, far * middle
@@ -524,8 +548,8 @@ def _blur(image, sigma):
     return middle * image + near * (p[..., 1:-3] + p[..., 3:-1]) + far * (p[..., :-4] + p[..., 4:])
 
 
-def _photograph(skin, rng):
-    """Return the scene as pixels ``(height, width, 3)``, uint8: light, colour cast, blur, noise."""
+def _photograph(skin: Skin, rng: Generator) -> np.ndarray:
+    """Return the scene as pixels `(height, width, 3)`, uint8: light, colour cast, blur, noise."""
     down, right = np.gradient(skin.relief)
     facing = -(right * skin.light[0] + down * skin.light[1])
     fall = skin.x * skin.light[0] + skin.y * skin.light[1]
@@ -541,18 +565,18 @@ def _photograph(skin, rng):
     return np.ascontiguousarray(pixels.transpose(1, 2, 0))
 
 
-def draw(class_name, rng):
+def draw(class_name: str, rng: Generator) -> Image.Image:
     """Draw one picture.
 
     Args:
-        class_name: One of ``CLASS_NAMES``.
-        rng: A ``numpy.random.Generator``; its state decides the picture.
+        class_name: one of `CLASS_NAMES`.
+        rng: a `numpy.random.Generator`; its state decides the picture.
 
     Returns:
-        An RGB ``PIL.Image.Image`` of 144 to 184 pixels a side.
+        An RGB `PIL.Image.Image` of 144 to 184 pixels a side.
 
     Raises:
-        ValueError: The class is unknown.
+        ValueError: the class is unknown.
     """
     if class_name not in SIGNS:
         near = difflib.get_close_matches(str(class_name), CLASS_NAMES, n=1, cutoff=0)[0]
@@ -578,13 +602,17 @@ def draw(class_name, rng):
 # --- The folder -----------------------------------------------------------------------------------
 
 
-def is_sample(folder):
-    """Tell whether ``folder`` is a sample set: whether ``write_sample``'s marker file is there."""
+def is_sample(folder: str | Path) -> bool:
+    """Tell whether `folder` is a sample set: whether `write_sample`'s marker file is there."""
     return (Path(folder) / MARKER).is_file()
 
 
-def _earlier_pictures(folder):
-    """Return the pictures of an earlier sample set; raise ValueError if there is anything else."""
+def _earlier_pictures(folder: Path) -> list[Path]:
+    """Return the pictures of an earlier sample set.
+
+    Raises:
+        ValueError: there is anything else in the folder.
+    """
     marker = folder / MARKER
     ours = marker.is_file() and marker.read_bytes().startswith(TITLE.encode())
     pictures = []
@@ -602,22 +630,22 @@ def _earlier_pictures(folder):
     return pictures
 
 
-def write_sample(folder, images_per_class=40, seed=0):
-    """Write the sample set as a folder of class folders, ``CLASS/CLASS_0000.jpg`` and so on.
+def write_sample(folder: str | Path, images_per_class: int = 40, seed: int = 0) -> Path:
+    """Write the sample set as a folder of class folders, `CLASS/CLASS_0000.jpg` and so on.
 
-    Picture k of a class hangs on ``seed``, class and k alone: a larger set holds the smaller one.
-    An earlier sample set in ``folder`` is replaced.
+    Picture k of a class depends on `seed`, class and k alone: a larger set holds the smaller one.
+    An earlier sample set in `folder` is replaced.
 
     Args:
-        folder: Where to write; made if it is not there.
+        folder: where to write; made if it is not there.
         images_per_class: 1..10000.
         seed: 0 or more.
 
     Returns:
-        The folder as a ``Path``.
+        The folder as a `Path`.
 
     Raises:
-        ValueError: A number is out of range, or ``folder`` holds anything but a sample set.
+        ValueError: a number is out of range, or `folder` holds anything but a sample set.
     """
     folder = Path(folder)
     if not 1 <= images_per_class <= 10000 or seed < 0:
@@ -634,11 +662,9 @@ def write_sample(folder, images_per_class=40, seed=0):
     for index, name in enumerate(CLASS_NAMES):
         (folder / name).mkdir(exist_ok=True)
         for k in range(images_per_class):
-            picture = io.BytesIO()
-            image = draw(name, np.random.default_rng([seed, index, k]))
-            image.save(picture, format="JPEG", quality=90)
             path = folder / name / f"{name}_{k:04d}.jpg"
-            path.write_bytes(picture.getvalue())
+            image = draw(name, np.random.default_rng([seed, index, k]))
+            image.save(path, format="JPEG", quality=90)
             stale.discard(path)
     for path in stale:
         path.unlink()

@@ -3,6 +3,7 @@
 import collections
 from collections.abc import Iterable, Mapping
 import hashlib
+from typing import Any
 
 from dermaface.photos.copies import components
 import pandas as pd
@@ -119,7 +120,7 @@ def assign_splits(
     splits = kept["split"].replace("", "train")
     sizes = {
         "validation": 0.0 if "validation" in set(splits) else validation_size,
-        "test": test_size if not given or test_from_train and "test" not in set(splits) else 0.0,
+        "test": test_size if not given or (test_from_train and "test" not in set(splits)) else 0.0,
     }
     made = ["train", *(name for name, size in sizes.items() if size)]
     fewest, needs = 1, "one to train on"
@@ -190,19 +191,23 @@ def _follow_earlier(
     known = earlier.drop_duplicates([*identity, "split"]).drop_duplicates(identity, keep=False)
     known = known.set_index(identity)["split"].to_dict()
     stay, torn, waiting = {}, {}, []
-    places = collections.defaultdict(dict)  # of a group or a picture: its splits, a path in each
+    # Of a group or a picture: its splits, and the path of one photo in each.
+    places: dict[tuple[str, str], dict[str, str]] = collections.defaultdict(dict)
 
-    def ties(row):
+    def ties(row: Any) -> list[tuple[str, str]]:
         return [(name, value) for name in TIES if (value := getattr(row, name))]
 
-    def put(row, split):
+    def put(row: Any, split: str) -> None:
         stay[row.Index] = split
         for tie in ties(row):
             places[tie].setdefault(split, row.path)
 
     for row in photos.sort_values(["sha256", "path"]).itertuples():
         split = known.get((row.sha256, row.label, row.group))
-        put(row, split) if split else waiting.append(row)
+        if split:
+            put(row, split)
+        else:
+            waiting.append(row)
     while waiting:
         left = []
         for row in waiting:

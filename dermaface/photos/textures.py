@@ -1,16 +1,19 @@
 """Drawn textures that are nobody's class."""
 
+from collections.abc import Iterable
 import functools
 
 import numpy as np
+from numpy.random import Generator
 
 IMAGE_SIZE = 96
 # How far a mark's colour lies from its ground's, in lightness, redness and yellowness together.
 CONTRAST = (0.22, 0.9)
+Points = Iterable[np.ndarray]
 
 
 @functools.cache
-def _canvas(size):
+def _canvas(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return x and y in -1..1, (size, size), and how often the waves of each FFT bin fit in."""
     axis = (np.arange(size, dtype="float32") + 0.5) * 2 / size - 1
     y, x = np.meshgrid(axis, axis, indexing="ij")
@@ -18,25 +21,27 @@ def _canvas(size):
     return x, y, fx.astype("float32") * size, fy.astype("float32") * size
 
 
-def _log_uniform(rng, low, high):
+def _log_uniform(rng: Generator, low: float, high: float) -> float:
     """Draw a number whose logarithm is uniform."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def _step(values, softness):
+def _step(values: np.ndarray, softness: float) -> np.ndarray:
     """Turn signed values into 0..1, with a border as wide as `softness`."""
     t = np.clip(values / softness + 0.5, 0, 1)
     return t * t * (3 - 2 * t)
 
 
-def _noise(rng, size, roughness=2.0, low=1.0, stretch=1.0, band=None):
+def _noise(
+    rng: Generator, size: int, roughness: float = 2.0, low: float = 1.0, band: float | None = None
+) -> np.ndarray:
     """Return noise (size, size) of mean 0 and deviation 1 whose amplitude falls as f**-roughness.
 
-    `low` is where the fall begins, in waves a picture; `stretch` above 1 draws it out along x;
-    `band` keeps only frequencies about that one.
+    `low` is where the fall begins, in waves per picture; `band` keeps only frequencies
+    about that one.
     """
     _, _, fx, fy = _canvas(size)
-    frequency = np.sqrt((fx * stretch) ** 2 + fy**2)
+    frequency = np.sqrt(fx**2 + fy**2)
     if band:
         amplitude = np.exp(-(((frequency - band) / (0.25 * band)) ** 2))
     else:
@@ -48,7 +53,7 @@ def _noise(rng, size, roughness=2.0, low=1.0, stretch=1.0, band=None):
     return field / (field.std() + 1e-9)
 
 
-def _scatter(rng, count, arrangement):
+def _scatter(rng: Generator, count: int, arrangement: str) -> np.ndarray:
     """Return `count` points (count, 2) in about -1..1: scattered, clustered, lattice or chain."""
     if arrangement == "clustered":
         centres = rng.uniform(-0.7, 0.7, (rng.integers(1, 4), 2))
@@ -66,7 +71,9 @@ def _scatter(rng, count, arrangement):
     return rng.uniform(-1.05, 1.05, (count, 2))
 
 
-def _distances(x, y, points, radii):
+def _distances(
+    x: np.ndarray, y: np.ndarray, points: np.ndarray, radii: np.ndarray | float
+) -> np.ndarray:
     """Return each pixel's squared distance to each point, in radii, (pixels, points)."""
     # |p|**2 - 2 p.q + |q|**2 as one product of matrices is far faster than a loop over points.
     x, y = x.ravel().astype("float32"), y.ravel().astype("float32")
@@ -75,7 +82,7 @@ def _distances(x, y, points, radii):
     return pixels @ factors.astype("float32")
 
 
-def _bar(u, v, width):
+def _bar(u: np.ndarray, v: np.ndarray, width: float) -> np.ndarray:
     return np.minimum(1 - np.abs(u), width - np.abs(v))
 
 
@@ -110,7 +117,7 @@ ARRANGED = {
 }
 
 
-def _draw_marks(name, x, y, rng):
+def _draw_marks(name: str, x: np.ndarray, y: np.ndarray, rng: Generator) -> np.ndarray:
     shape, arrangement, scale, shading = ARRANGED.get(name, (name, None, None, None))
     if arrangement is None:
         arrangement = rng.choice(["scattered", "clustered", "lattice"], p=[0.6, 0.25, 0.15])
@@ -147,12 +154,14 @@ def _draw_marks(name, x, y, rng):
     return _step(inside, max(pixel, _log_uniform(rng, 0.05, 0.9))) * strength[index]
 
 
-def _lines(distance, width):
+def _lines(distance: np.ndarray, width: float) -> np.ndarray:
     """Draw lines where `distance` is near 0, at least about a pixel wide."""
     return np.clip(1.5 - np.abs(distance) / width, 0, 1)
 
 
-def _segments(x, y, starts, ends, widths):
+def _segments(
+    x: np.ndarray, y: np.ndarray, starts: Points, ends: Points, widths: Iterable[float]
+) -> np.ndarray:
     """Draw straight segments from `starts` to `ends`, both (count, 2), with tapering widths."""
     alpha = np.zeros_like(x)
     for start, end, width in zip(starts, ends, widths, strict=True):
@@ -164,10 +173,12 @@ def _segments(x, y, starts, ends, widths):
     return alpha
 
 
-def _tree(x, y, rng):
+def _tree(x: np.ndarray, y: np.ndarray, rng: Generator) -> np.ndarray:
     """Grow a branching line."""
     tips = [(rng.uniform(-0.9, 0.9, 2), rng.uniform(0, 2 * np.pi), rng.uniform(0.04, 0.07))]
-    starts, ends, widths = [], [], []
+    starts: list[np.ndarray] = []
+    ends: list[np.ndarray] = []
+    widths: list[float] = []
     while tips and len(starts) < 28:
         start, angle, width = tips.pop(0)
         end = start + rng.uniform(0.2, 0.45) * np.array([np.cos(angle), np.sin(angle)])
@@ -179,7 +190,7 @@ def _tree(x, y, rng):
     return _segments(x, y, starts, ends, widths)
 
 
-def _scratches(x, y, rng):
+def _scratches(x: np.ndarray, y: np.ndarray, rng: Generator) -> np.ndarray:
     """Draw a few straight lines in any direction."""
     count = rng.integers(3, 14)
     starts, angles = rng.uniform(-1, 1, (count, 2)), rng.uniform(0, np.pi, count)
@@ -187,7 +198,7 @@ def _scratches(x, y, rng):
     return _segments(x, y, starts - reach / 2, starts + reach / 2, rng.uniform(0.02, 0.045, count))
 
 
-def _threads(x, y, rng):
+def _threads(x: np.ndarray, y: np.ndarray, rng: Generator) -> np.ndarray:
     """Draw a few long bent lines that run about the same way and fade at their ends."""
     alpha = np.zeros_like(x)
     bend, wave, phase = rng.uniform(0, 0.25), rng.uniform(1, 4), rng.uniform(0, 6)
@@ -199,12 +210,12 @@ def _threads(x, y, rng):
     return alpha
 
 
-def _wave(values, rng):
+def _wave(values: np.ndarray, rng: Generator) -> np.ndarray:
     """Turn a phase in turns into stripes of random share and softness."""
     return _step(np.cos(2 * np.pi * values) - rng.uniform(-0.6, 0.6), rng.uniform(0.3, 2))
 
 
-def _scales(x, y, rng):
+def _scales(x: np.ndarray, y: np.ndarray, rng: Generator) -> np.ndarray:
     """Draw rows of overlapping round scales, each shaded towards its rim."""
     period = rng.uniform(0.15, 0.5)
     shade = np.zeros_like(x)
@@ -246,7 +257,7 @@ LINES = {
 }
 
 
-def _cells(kind, x, y, rng):
+def _cells(kind: str, x: np.ndarray, y: np.ndarray, rng: Generator) -> np.ndarray:
     """Draw Voronoi cells: tinted, cracked apart, rounded like pebbles, or a few flakes of them."""
     count = round(_log_uniform(rng, 8, 110))
     points = _scatter(rng, count, "scattered")
@@ -280,45 +291,11 @@ NOISES = {
     ),
 }
 CELLS = ("cells", "cracks", "pebbles", "flakes")
-FAMILIES = (
-    "disc",
-    "ring",
-    "target",
-    "crescent",
-    "star",
-    "ragged",
-    "mottled",
-    "dome",
-    "glow",
-    "cluster",
-    "dome_cluster",
-    "chain",
-    "dust",
-    "hatching",
-    "stripes",
-    "waves",
-    "checker",
-    "mesh",
-    "concentric",
-    "rays",
-    "scales",
-    "scratches",
-    "threads",
-    "branches",
-    "cells",
-    "cracks",
-    "pebbles",
-    "flakes",
-    "plain",
-    "clouds",
-    "marble",
-    "labyrinth",
-    "islands",
-    "blotches",
-)
+# A dash is seen in `hatching` alone.
+FAMILIES = (*(mark for mark in MARKS if mark != "dash"), *ARRANGED, *LINES, *CELLS, *NOISES)
 
 
-def _draw_alpha(family, rng, size):
+def _draw_alpha(family: str, rng: Generator, size: int) -> np.ndarray:
     """Return how much of the mark's colour each pixel takes, 0..1, float32 (size, size)."""
     x, y, _, _ = _canvas(size)
     angle, zoom = rng.uniform(0, 2 * np.pi), _log_uniform(rng, 0.75, 1.25)
@@ -336,13 +313,13 @@ def _draw_alpha(family, rng, size):
     elif family in CELLS:
         alpha = _cells(family, x, y, rng)
     else:
-        alpha = np.rot90(NOISES[family](rng, size), rng.integers(4))
+        alpha = np.rot90(NOISES[family](rng, size), int(rng.integers(4)))
         low, high = np.percentile(alpha, (1, 99))
         alpha = np.clip((alpha - low) / max(high - low, 1e-6), 0, 1)
     return np.asarray(alpha, "float32")
 
 
-def _window(rng, size):
+def _window(rng: Generator, size: int) -> np.ndarray:
     """Return where a pattern shows, 0..1: an ellipse or a blot, soft or sharp at its border."""
     x, y, _, _ = _canvas(size)
     u, v = x - rng.uniform(-0.5, 0.5), y - rng.uniform(-0.5, 0.5)
@@ -350,7 +327,7 @@ def _window(rng, size):
     return _step(1 - reach + rng.uniform(0, 0.3) * _noise(rng, size, 2), _log_uniform(rng, 0.1, 1))
 
 
-def _ground_colour(rng):
+def _ground_colour(rng: Generator) -> np.ndarray:
     """Return a colour 0..1, two times in three on the way from pale pink to dark brown."""
     if rng.random() < 0.35:
         return rng.uniform(0.15, 0.95) + rng.normal(0, 0.15, 3)
@@ -359,7 +336,7 @@ def _ground_colour(rng):
     return colour + rng.normal(0, 0.03, 3)
 
 
-def draw_texture(family, rng, size=IMAGE_SIZE):
+def draw_texture(family: str, rng: Generator, size: int = IMAGE_SIZE) -> np.ndarray:
     """Draw one picture of a family.
 
     Args:
@@ -385,7 +362,7 @@ def draw_texture(family, rng, size=IMAGE_SIZE):
     texture = rng.uniform(0, 0.03) * _noise(rng, size, rng.uniform(0.8, 2.5))
     tint = rng.uniform(0, 0.025) * _noise(rng, size, rng.uniform(1.5, 3))
     ground, mark = ground.astype("float32"), mark.astype("float32")
-    picture = ground + texture[..., None] + tint[..., None] * np.float32([1, -0.6, -0.4])
+    picture = ground + texture[..., None] + tint[..., None] * np.array([1, -0.6, -0.4], "float32")
     if rng.random() < 0.1:  # something else, fainter, lies under it
         other = _draw_alpha(FAMILIES[rng.integers(len(FAMILIES))], rng, size)
         faint = rng.normal(0, 0.2, 3) * np.linalg.norm(mark - ground)

@@ -171,12 +171,9 @@ def with_copies(frame):
 def split_again(run, frame, how=HOW):
     """Split as notebook 01 does in a run, and write what came of it."""
     frame = assign_splits(frame, **how, earlier=images.read_earlier(run, how))
-    images.write_images(
-        run,
-        frame.assign(**dict.fromkeys(images.NUMBERS, 1)).reindex(columns=images.COLUMNS),
-        run.folder / "photos",
-        how,
-    )
+    numbers = ("width", "height", "orientation", "blur_score", "brightness")
+    noted = frame.assign(**dict.fromkeys(numbers, 1)).reindex(columns=images.COLUMNS)
+    images.write_images(run, noted, run.folder / "photos", how)
     return frame
 
 
@@ -255,7 +252,7 @@ def test_where_only_validation_is_cut_from_train_earlier_test_photos_stay_given(
     assert set(new["split"].tail(20)) <= {"train", "validation"}
 
 
-def test_shares_are_about_what_was_asked_and_hang_on_the_seed():
+def test_shares_are_about_what_was_asked_and_depend_on_the_seed():
     frame = checked(["a", "b"] * 500)
     first = assign_splits(frame, 0.2, 0.1, split_seed=0)["split"]
     second = assign_splits(frame, 0.2, 0.1, split_seed=1)["split"]
@@ -403,7 +400,7 @@ def test_files_of_which_none_can_be_used_are_told_by_their_reasons():
 
 
 def test_a_missing_or_empty_folder_is_named(tmp_path):
-    with pytest.raises(ValueError, match="no folder and no CSV file .*nowhere"):
+    with pytest.raises(ValueError, match=r"no folder and no CSV file .*nowhere"):
         images.find_images(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="No images are found under"):
         images.find_images(tmp_path)
@@ -499,7 +496,7 @@ def test_close_hashes_are_all_found():
         [x ^ np.bitwise_or.reduce([np.uint64(0)] + [np.uint64(1) << np.uint64(b) for b in bits])
          for x, bits in zip(left, flips, strict=True)]
     )  # fmt: skip
-    found = _close_pairs(left, right, 10)
+    found = _close_pairs(left, right)
     expected = {(n, n) for n in range(300) if n % 12 <= 10}
     assert len(found & expected) >= 0.99 * len(expected)
     assert {(n, n) for n in range(300) if n % 12 <= 7} <= found
@@ -661,7 +658,7 @@ def explore(tmp_path, monkeypatch, capsys):
         namespace = {"display": print}
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
             if cell["cell_type"] == "code":
-                exec("".join(cell["source"]), namespace)
+                exec("".join(cell["source"]), namespace)  # noqa: S102 (the project's own)
             if "parameters" in cell["metadata"].get("tags", []):
                 namespace.update(given | parameters)
         return runs.run_folder("r", tmp_path / "out"), capsys.readouterr().out
@@ -715,7 +712,7 @@ def test_the_notebook_stops_with_the_reasons_where_nothing_can_be_read(tmp_path,
         for number in range(2):
             heic = b"\0\0\0\x18ftypheic" + bytes(20)
             (tmp_path / "data" / label / f"{number}.jpg").write_bytes(heic)
-    with pytest.raises(ValueError, match="None of the 4 files.*HEIC.*(4)"):
+    with pytest.raises(ValueError, match=r"None of the 4 files.*HEIC.*(4)"):
         explore(tmp_path / "data")
 
 
@@ -734,7 +731,7 @@ def test_images_csv_round_trip_and_another_folder_is_refused(tmp_path):
     run.path("images.csv").write_text(
         run.path("images.csv").read_text().replace(",PNG,1,", ",PNG,x,")
     )
-    with pytest.raises(ValueError, match="images.csv is damaged.*notebook 01"):
+    with pytest.raises(ValueError, match=r"images.csv is damaged.*notebook 01"):
         images.read_images(run, "train")
     images.write_images(run, frame, tmp_path / "data")
     assert run.data_root == tmp_path / "data" and not run.is_sample

@@ -23,13 +23,13 @@ def sha256(data):
 
 
 def pixels(class_name, number, seed=0):
-    """Draw a picture as ``write_sample`` does and return its pixels."""
+    """Draw a picture as `write_sample` does and return its pixels."""
     rng = np.random.default_rng([seed, CLASSES.index(class_name), number])
     return np.asarray(sample.draw(class_name, rng))
 
 
 def written(folder):
-    """Return the bytes of every file below ``folder`` by its relative path."""
+    """Return the bytes of every file below `folder` by its relative path."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
@@ -88,7 +88,7 @@ def test_write_sample_writes_every_class_and_the_notice(tmp_path):
             assert all(144 <= side <= 184 for side in image.size)
 
 
-def test_pictures_hang_on_seed_class_and_number_alone(tmp_path):
+def test_pictures_depend_on_seed_class_and_number_alone(tmp_path):
     """Keep picture k whatever the count; no two pictures are alike."""
     small = written(sample.write_sample(tmp_path / "small", images_per_class=1))
     large = written(sample.write_sample(tmp_path / "large", images_per_class=2))
@@ -149,7 +149,7 @@ def test_is_sample(tmp_path):
 
 def test_unknown_class_names_the_nearest():
     """Help with a misspelt class."""
-    with pytest.raises(ValueError, match="'rosacae'.*nearest is 'rosacea'"):
+    with pytest.raises(ValueError, match=r"'rosacae'.*nearest is 'rosacea'"):
         sample.draw("rosacae", np.random.default_rng(0))
 
 
