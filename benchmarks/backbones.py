@@ -75,10 +75,8 @@ def try_backbone(name: str, folder: Path, root: Path, frame, options) -> dict:
         grid = backbones.apply_backbone("tiny", pixels)
         network = keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(grid))
         handle, weights = hub.save_module(network, str(folder / "module")), "pretrained"
-    elif (
-        name == "tiny"
-        or name == "mobilenet_v2"
-        and backbones.published_weights_path(name).is_file()
+    elif name == "tiny" or (
+        name == "mobilenet_v2" and backbones.published_weights_path(name).is_file()
     ):
         weights = "pretrained"
     model = build.build_model(len(class_names), handle, image_size, weights=weights)

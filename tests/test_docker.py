@@ -41,8 +41,7 @@ def test_what_is_copied_is_there_and_let_through():
         for name in line.split()[:-1]
     ]
     assert copied == (
-        ["requirements-gpu.txt", "pyproject.toml", "README.md", "LICENSE", "dermaface"]
-        + ["notebooks"]
+        ["requirements-gpu.txt", "pyproject.toml", "README.md", "LICENSE", "dermaface", "notebooks"]
     )
     for name in copied:
         assert (ROOT / name).exists() and f"!{name}" in ignore

@@ -147,7 +147,7 @@ def test_a_folder_full_of_awkward_files_goes_through(quick, tmp_path, capsys):
     for name, value in (quick | free).items():
         arguments += ["-p", name, str(value)]
     status = cli.main(arguments)
-    out, err = capsys.readouterr()
+    err = capsys.readouterr().err
     assert status == 0, err
     table = pd.read_csv(tmp_path / "out" / "data" / "images.csv", keep_default_na=False)
     assert len(table) == 2 * (len(awkward.KEPT) + len(awkward.EXCLUDED) + 14)

@@ -6,11 +6,11 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-from dermaface import plots  # noqa: E402
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-import pandas as pd  # noqa: E402
-import pytest  # noqa: E402
+from dermaface import plots
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
 
 NAMES = ["acne", "melasma", "vitiligo"]
 IMAGES = pd.DataFrame(

@@ -22,10 +22,9 @@ def test_importing_the_package_is_light_and_silent():
 def test_atomic_path_keeps_the_old_file_when_writing_fails(tmp_path):
     path = tmp_path / "a.txt"
     runs.write_text(path, "old")
-    with pytest.raises(KeyboardInterrupt):
-        with runs.atomic_path(path) as temporary:
-            temporary.write_text("half")
-            raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt), runs.atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -91,9 +90,9 @@ def test_a_locked_run_is_refused_until_it_is_free(tmp_path):
     run = runs.open_run("a", tmp_path)
     with run.lock():
         run.update(written="while the run is locked")
-        with pytest.raises(ValueError, match="Another dermaface run works in this folder: .*a"):
-            with run.lock():
-                pass
+        told = r"Another dermaface run works in this folder: .*a"
+        with pytest.raises(ValueError, match=told), run.lock():
+            pass
     with run.lock():
         pass
     assert [p.name for p in run.folder.iterdir()] == ["run.json"]
@@ -119,7 +118,7 @@ def test_output_dir_is_resolved_from_the_project_root(monkeypatch, tmp_path):
     assert runs.run_folder("a", tmp_path) == tmp_path / "a"
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/tmp", "a\\b"])
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/a", "a\\b"])
 def test_run_name_must_be_a_plain_folder_name(name):
     with pytest.raises(ValueError, match="plain folder name"):
         runs.run_folder(name)
@@ -127,7 +126,7 @@ def test_run_name_must_be_a_plain_folder_name(name):
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match="cannot be written.*output_dir"):
+    with pytest.raises(ValueError, match=r"cannot be written.*output_dir"):
         runs.open_run("a", tmp_path / "file")
 
 

@@ -52,7 +52,7 @@ class HubFeatures(keras.layers.Layer):
                 f"which its page names. ({str(error).strip().splitlines()[0]})"
             ) from error
         if isinstance(features, dict):
-            features = features["default"] if "default" in features else [*features.values()][0]
+            features = features.get("default", next(iter(features.values())))
         if features.shape.rank != 2:
             raise ValueError(
                 f"The module {self.handle!r} gives an output of shape {tuple(features.shape)}, not "

@@ -25,7 +25,7 @@ def test_faults_are_told_apart_by_their_names():
 @pytest.mark.parametrize("content", ["1 1", ""])
 def test_a_text_that_is_not_there_once_is_refused(tmp_path, content):
     (tmp_path / "a.py").write_text(content)
-    with pytest.raises(ValueError, match="'a fault' replaces '1'.*must be there once"):
+    with pytest.raises(ValueError, match=r"'a fault' replaces '1'.*must be there once"):
         MUTATIONS["mutate"](tmp_path, ("a fault", "a.py", "1", "2", ""))
 
 

@@ -148,7 +148,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         self.answers = answers
         super().__init__(*arguments, **named)
 
-    def do_POST(self):  # noqa: N802 (the library's name)
+    def do_POST(self):
         """Take the answers as JSON."""
         length = int(self.headers["Content-Length"])
         self.answers.put(json.loads(self.rfile.read(length)))

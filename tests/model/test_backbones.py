@@ -111,7 +111,7 @@ def test_an_image_size_that_is_too_small(name, size):
 
 
 def test_weights_that_are_not_there(tmp_path):
-    with pytest.raises(ValueError, match="no weights file.*missing.h5"):
+    with pytest.raises(ValueError, match=r"no weights file.*missing.h5"):
         extractor("tiny", 96, str(tmp_path / "missing.h5"))
 
 
@@ -179,7 +179,7 @@ def test_keras_looks_for_the_weights_under_the_same_name(tmp_path, monkeypatch, 
 
 
 def test_a_width_without_published_weights():
-    with pytest.raises(ValueError, match="mobilenet_v2 for alpha 0.6.*0.35, 0.5, 0.75, 1.0"):
+    with pytest.raises(ValueError, match=r"mobilenet_v2 for alpha 0.6.*0.35, 0.5, 0.75, 1.0"):
         extractor("mobilenet_v2", 96, alpha=0.6)
     assert extractor("mobilenet_v2", 96, "random", alpha=0.6).count_params() < 1_600_000
 
@@ -206,7 +206,7 @@ def test_the_facts_in_the_table_are_those_of_the_network(name):
     assert (model.count_params() - head) / 1e6 == pytest.approx(backbone.parameters, abs=0.006)
     assert round(build.multiply_adds(model) / 1e6) == backbone.multiply_adds
     assert backbone.top1 is None or 60 < backbone.top1 < 85
-    # Fine-tuning starts right behind a point at which the network can be cut in two.
+    # Fine-tuning starts right after a point at which the network can be cut in two.
     names = [layer.name for layer in model.layers]
     before = names[names.index(backbone.fine_tune_from) - 1]
     assert before in build.cut_points(model)

@@ -107,7 +107,7 @@ def test_int8_mixed_stands_next_to_int8():
 
 def test_nothing_passed_is_an_error_with_the_figures():
     rows = table(("int8", "validation", 0.5, 0.25))
-    with pytest.raises(gate.GateError, match="int8 loses 0.500 and agrees on 0.250"):
+    with pytest.raises(gate.GateError, match=r"int8 loses 0.500 and agrees on 0.250"):
         gate.require_variant(None, rows)
     assert gate.require_variant("int8", rows) == "int8"
 

@@ -116,7 +116,7 @@ def test_sizes_fall_with_precision(tflite_files):
     assert size["float16"] < 0.6 * size["float32"]
     assert size["dynamic"] < 0.45 * size["float32"]
     assert size["int8"] < 0.45 * size["float32"]
-    # Weights that lie behind the flatbuffer would be lost in repacking, and the file too small.
+    # Weights that lie after the flatbuffer would be lost in repacking, and the file too small.
     assert 0.3 * size["float32"] < size["int8_weights"] < 0.45 * size["float32"]
 
 
@@ -142,7 +142,7 @@ def test_wrong_arguments():
 
 def test_rounding_in_turn_stays_on_the_grid_and_keeps_the_output():
     rng = np.random.default_rng(0)
-    # Inputs with a mean that follow a few causes, as behind a ReLU.
+    # Inputs with a mean that follow a few causes, as after a ReLU.
     inputs = np.maximum(1 + 0.5 * rng.normal(0, 1, (500, 5)) @ rng.normal(0, 1, (5, 40)), 0)
     inputs[:, 1] = inputs[:, 0]
     inputs[:, 5] = 0

@@ -55,7 +55,7 @@ def test_blocks_of_numbers_are_aligned(tflite_files):
 def test_every_changed_bit_is_noticed(tflite_files):
     content = tflite_file.embed(tflite_files["int8"], NAMES, FACTS)
     body = len(tflite_file.read(content).model)
-    rng = random.Random(0)
+    rng = random.Random(0)  # noqa: S311 (nothing secret)
     bits = [rng.randrange(8 * body) for _ in range(40)]
     bits += range(8 * body, 8 * len(content), 5)
     for bit in bits:
@@ -143,7 +143,7 @@ def test_the_auditor_catches_a_float_island_that_claims_int8(mixed_file, tflite_
     calculating = [name for name in found.float_operators if "QUANTIZE" not in name]
     assert 1 <= len(calculating) <= 3
     assert sum(found.operators.values()) > 50
-    with pytest.raises(ValueError, match="claims to be int8 and is int8_mixed: .* in floats in"):
+    with pytest.raises(ValueError, match=r"claims to be int8 and is int8_mixed: .* in floats in"):
         tflite_file.check_claim(mixed_file, "int8")
     with pytest.raises(ValueError, match="claims to be int8 and is dynamic"):
         tflite_file.check_claim(tflite_files["dynamic"], "int8")
@@ -169,7 +169,7 @@ def test_the_auditor_catches_a_wrong_scale(tflite_files):
     model = tflite_file.unpack(tflite_files["int8"])
     graph = model.subgraphs[0]
     graph.tensors[graph.inputs[0]].quantization.scale = np.float32([0.5])
-    with pytest.raises(ValueError, match="scale 0.5 and zero point 0; .* wrong answers"):
+    with pytest.raises(ValueError, match=r"scale 0.5 and zero point 0; .* wrong answers"):
         tflite_file.check_claim(tflite_file.pack(model), "int8")
 
 

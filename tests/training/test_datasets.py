@@ -25,7 +25,7 @@ def test_batches_have_pixels_and_one_hot_labels_in_the_order_of_the_rows(photos)
     batches = list(load(photos).as_numpy_iterator())
     pixels = np.concatenate([batch for batch, _ in batches])
     labels = np.concatenate([label for _, label in batches])
-    root, frame = photos
+    _, frame = photos
     assert [len(batch) for batch, _ in batches] == [10, 10, 10, 10, 8]
     assert pixels.shape == (48, 96, 96, 3) and pixels.dtype == np.float32
     assert pixels.min() >= 0 and 200 < pixels.max() <= 255

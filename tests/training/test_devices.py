@@ -133,7 +133,7 @@ def test_a_step_that_does_not_fit_names_a_batch_size_that_does(small_model, monk
     build.set_trainable(small_model, "Conv1")
     needed = devices.training_memory(small_model, 64)
     monkeypatch.setattr(devices, "available_memory", lambda: needed // 3)
-    with pytest.raises(ValueError, match="64 photos.*Set batch_size to 16") as caught:
+    with pytest.raises(ValueError, match=r"64 photos.*Set batch_size to 16") as caught:
         devices.check_memory(small_model, 64)
     assert "GB are free" in str(caught.value)
     devices.check_memory(small_model, 16)

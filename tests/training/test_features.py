@@ -17,7 +17,7 @@ from dermaface.training import datasets, features
 import numpy as np
 import pytest
 
-SHAPE = (12, 12, 16)  # of tiny's features behind block 5
+SHAPE = (12, 12, 16)  # of tiny's features after block 5
 
 
 @pytest.fixture(scope="module")
@@ -372,7 +372,7 @@ def test_kept_pixels_are_those_of_the_photos_in_every_pass(pictures, tmp_path, a
         for expected, found in zip(collect(live), collect(kept), strict=True):
             np.testing.assert_array_equal(expected, found)
     (rows,) = tmp_path.glob("*.rows")
-    assert rows.stat().st_size == 22 * (96 * 96 * 3 + 11)  # a byte a number
+    assert rows.stat().st_size == 22 * (96 * 96 * 3 + 11)  # one byte per number
 
 
 def test_kept_pixels_are_not_read_again(pictures, tmp_path):
@@ -391,7 +391,7 @@ def test_a_front_without_weights_keeps_the_photos(small_model, photos, tmp_path)
     found, labels = collect(dataset)
     expected = front.predict(photos, verbose=0)
     np.testing.assert_array_equal(found, expected)
-    assert len(labels) == 26 and -1 <= found.min() and found.max() <= 1
+    assert len(labels) == 26 and found.min() >= -1 and found.max() <= 1
     for views, alike in ((1, True), (2, False)):
         dataset = cache(front, photos, tmp_path, views=views, augment=AUGMENT)
         first, second = (collect(dataset)[0] for _ in range(2))

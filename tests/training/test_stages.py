@@ -135,7 +135,7 @@ def test_a_file_of_something_else_or_damaged_is_not_used(tmp_path, change):
 
 
 def test_a_loss_that_became_nan_is_an_error():
-    with pytest.raises(ValueError, match="became NaN.*learning rate 1e.30 .*lower one"):
+    with pytest.raises(ValueError, match=r"became NaN.*learning rate 1e.30 .*lower one"):
         fit(make_model("sgd", 1e30), stages.Checkpoint("head", 3, 1e30))
 
 
@@ -143,7 +143,7 @@ def test_a_loss_that_became_nan_is_an_error():
 def test_a_validation_loss_that_is_nan_is_an_error(tmp_path, before):
     model, checkpoint = make_model(), stages.Checkpoint("head", 3, 0.1, path=tmp_path / "a.npz")
     checkpoint.rows = [{"val_loss": loss} for loss in before]
-    with pytest.raises(ValueError, match="The validation loss of stage 'head' became NaN.*lower"):
+    with pytest.raises(ValueError, match=r"The validation loss of stage 'head' became NaN.*lower"):
         model.fit(
             POINTS, LABELS, validation_data=(POINTS[:16], LABELS[:16] * np.nan), epochs=3,
             callbacks=[checkpoint], verbose=0,
