@@ -18,11 +18,13 @@ MAX_THUMBNAILS = 12
 def use_notebook_style() -> None:
     """Set one style: figures as small JPEGs with a light grid, tables whose texts are not cut.
 
+    Names are drawn as they are, also with dollar signs, between which Matplotlib reads formulas.
     Pillow's warnings of odd photos are left out, for they do not say which photo they mean.
     """
     warnings.filterwarnings("ignore", module="PIL")
     sns.set_theme(context="notebook", style="whitegrid", font_scale=0.8)
     plt.rcParams.update({"figure.dpi": 96, "figure.constrained_layout.use": True})
+    plt.rcParams["text.parse_math"] = False
     pd.set_option("display.max_colwidth", None)
     set_matplotlib_formats("jpeg", pil_kwargs={"quality": 85}, bbox_inches=None)
 

@@ -100,3 +100,19 @@ def test_a_class_without_photos_is_named_and_gets_no_dot(monkeypatch):
 def test_a_grid_has_one_to_twelve_images(count):
     with pytest.raises(ValueError, match="1 to 12 images"):
         plots.image_grid([np.zeros((8, 8, 3))] * count)
+
+
+@pytest.mark.parametrize("name", ["a$b$c", r"$\nonsense$", "$"])
+def test_dollar_signs_in_names_are_drawn_as_they_are(name, monkeypatch):
+    with matplotlib.rc_context():
+        plots.use_notebook_style()
+        drawn = []
+        monkeypatch.setattr(plt, "show", lambda: drawn.append(plt.gcf()))
+        plots.image_grid([np.zeros((8, 8, 3))], [name])
+        plots.class_counts(IMAGES.replace("acne", name), [name, *NAMES[1:]])
+        for figure in drawn:
+            figure.canvas.draw()
+            texts = figure.findobj(matplotlib.text.Text)
+            assert [text for text in texts if text.get_text() == name]
+            assert not any(text.get_parse_math() for text in texts)
+        plt.close("all")
