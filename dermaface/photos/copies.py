@@ -121,18 +121,26 @@ def group_copies(photos: pd.DataFrame, copies: pd.DataFrame) -> pd.DataFrame:
     Returns:
         The frame with `copies` filled in where a photo has a copy.
     """
-    position = {path: number for number, path in enumerate(photos["path"])}
-    members = components(
-        len(photos),
-        [(position[a], position[b]) for a, b in zip(copies["path"], copies["copy"], strict=True)],
-    )
     photos = photos.copy()
-    for numbers in members:
-        if len(numbers) > 1:
-            # The file with the smallest hash stands for all, wherever it lies.
-            stands = min(numbers, key=lambda number: photos["sha256"].iloc[number])
-            photos.iloc[numbers, photos.columns.get_loc("copies")] = photos["path"].iloc[stands]
+    for numbers in copy_groups(photos, copies):
+        # The file with the smallest hash stands for all, wherever it lies.
+        stands = min(numbers, key=lambda number: photos["sha256"].iloc[number])
+        photos.iloc[numbers, photos.columns.get_loc("copies")] = photos["path"].iloc[stands]
     return photos
+
+
+def copy_groups(photos: pd.DataFrame, copies: pd.DataFrame) -> list[list[int]]:
+    """Return the row numbers of photos that pairs of copies hold together, a list a group.
+
+    Args:
+        photos: rows of `images.csv`.
+        copies: as from `find_copies`.
+    """
+    position = {path: number for number, path in enumerate(photos["path"])}
+    pairs = [
+        (position[a], position[b]) for a, b in zip(copies["path"], copies["copy"], strict=True)
+    ]
+    return [numbers for numbers in components(len(photos), pairs) if len(numbers) > 1]
 
 
 def components(count: int, pairs: list[tuple[int, int]]) -> list[list[int]]:

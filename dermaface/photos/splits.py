@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import hashlib
 from typing import Any
 
-from dermaface.photos.copies import components
+from dermaface.photos.copies import components, copy_groups
 import pandas as pd
 
 SPLITS = ("train", "validation", "test")
@@ -32,7 +32,7 @@ def leaks(photos: pd.DataFrame, copies: pd.DataFrame) -> dict[str, str]:
     """Return the photos of given splits to take out because a later split holds a copy.
 
     A training photo gives way to its copy in validation or test, a validation photo to its copy in
-    the test.
+    the test. Copies of one photo are copies of each other, whichever pairs were found.
 
     Args:
         photos: rows of `images.csv` with given splits.
@@ -41,27 +41,32 @@ def leaks(photos: pd.DataFrame, copies: pd.DataFrame) -> dict[str, str]:
     Returns:
         The path of each, and the reason.
     """
-    split = dict(zip(photos["path"], photos["split"].replace("", "train"), strict=True))
+    paths, splits = photos["path"].tolist(), photos["split"].replace("", "train").tolist()
     out = {}
-    for row in copies[copies["leak"]].itertuples():
-        early, late = sorted((row.path, row.copy), key=lambda path: SPLITS.index(split[path]))
-        if split[early] != split[late]:
-            out[early] = f"copy of {late}, which is in the {split[late]} split"
+    for numbers in copy_groups(photos, copies):
+        late = max(numbers, key=lambda number: SPLITS.index(splits[number]))
+        for number in numbers:
+            if splits[number] != splits[late]:
+                out[paths[number]] = f"copy of {paths[late]}, which is in the {splits[late]} split"
     return out
 
 
 def conflicts(photos: pd.DataFrame, copies: pd.DataFrame) -> dict[str, str]:
     """Return the photos that lie in two classes, with the reason to exclude them.
 
+    Copies of one photo are copies of each other, whichever pairs were found.
+
     Args:
         photos: rows of `images.csv`.
         copies: as from `find_copies`.
     """
-    label = dict(zip(photos["path"], photos["label"], strict=True))
+    paths, labels = photos["path"].tolist(), photos["label"].tolist()
     out = {}
-    for row in copies[copies["conflict"]].itertuples():
-        for one, other in ((row.path, row.copy), (row.copy, row.path)):
-            out[one] = f"copy of {other}, which is labelled {label[other]}"
+    for numbers in copy_groups(photos, copies):
+        first = {labels[number]: paths[number] for number in reversed(numbers)}
+        for number in numbers if len(first) > 1 else ():
+            label = next(label for label in first if label != labels[number])
+            out[paths[number]] = f"copy of {first[label]}, which is labelled {label}"
     return out
 
 
@@ -147,8 +152,10 @@ def assign_splits(
     if empty:
         label, split = empty[0]
         hint = "Give that split at least one image of the class."
-        if not given:
-            hint = _split_hint(kept["label"], keys, validation_size, test_size, made)
+        train = kept.loc[kept.index.intersection(train.index)]
+        if (train["label"] == label).any():
+            shares = sizes["validation"], sizes["test"]
+            hint = _split_hint(train["label"], keys[train.index], *shares, made)
         raise ValueError(f"Class {label!r} is left without an image in the {split} split. {hint}")
     frame = frame.copy()
     frame.loc[kept.index, "split"] = splits
@@ -312,6 +319,7 @@ def _split_hint(
     labels: pd.Series, keys: pd.Series, validation_size: float, test_size: float, wanted: list[str]
 ) -> str:
     """Return advice that works: the first split_seed that leaves no class without an image."""
+    no_test = ", or set test_size to 0" if "test" in wanted else ""
     keys_of = sorted(keys.groupby(labels).unique().items(), key=lambda item: len(item[1]))
     label, smallest = keys_of[0]
     if len(smallest) < len(wanted):
@@ -324,7 +332,7 @@ def _split_hint(
         return (
             f"No split_seed mends it: the {count} photos of class {label!r} make {len(smallest)} "
             f"that do not belong together, and there are {len(wanted)} splits. Add photos of the "
-            "class, or set test_size to 0."
+            f"class{no_test}."
         )
     hashed = 0
     for seed in range(1000):
@@ -339,5 +347,5 @@ def _split_hint(
             break
     return (
         f"No split_seed from 0 to {seed} mends it: add photos of the class, raise the share with "
-        "validation_size and test_size, or set test_size to 0."
+        f"validation_size and test_size{no_test}."
     )

@@ -777,3 +777,61 @@ def test_sides_that_are_nearly_equal_are_not_swapped(tmp_path, size):
     root, frame = images.find_images(tmp_path)
     row = images.check_images(root, frame).iloc[0]
     assert (row["width"], row["height"]) == size
+
+
+def copied(kinds, **columns):
+    """Return a frame as from check_images, and pairs of copies: each with the first of its kind."""
+    frame = checked(["a"] * len(kinds), **columns)
+    first = {kind: path for kind, path in zip(kinds[::-1], frame["path"][::-1], strict=True)}
+    pairs = [
+        (first[kind], path)
+        for kind, path in zip(kinds, frame["path"], strict=True)
+        if path != first[kind]
+    ]
+    pairs = pd.DataFrame(pairs, columns=["path", "copy"])
+    by_path = frame.set_index("path")
+    for name, column in (("conflict", "label"), ("leak", "split")):
+        one, other = (by_path[column].loc[pairs[side]].to_numpy() for side in ("path", "copy"))
+        pairs[name] = one != other
+    return frame, pairs
+
+
+def test_every_training_copy_gives_way_also_where_the_pairs_name_but_one():
+    split = ["train", "train", "validation", "train", "train", "test", "validation", "train"]
+    frame, pairs = copied(list("xxxyzzzw"), split=split)
+    for photos in (frame, group_copies(frame, pairs)):
+        reasons = leaks(photos, pairs)
+        assert reasons == {
+            "0.jpg": "copy of 2.jpg, which is in the validation split",
+            "1.jpg": "copy of 2.jpg, which is in the validation split",
+            "4.jpg": "copy of 5.jpg, which is in the test split",
+            "6.jpg": "copy of 5.jpg, which is in the test split",
+        }
+
+
+def test_all_copies_of_a_photo_in_two_classes_are_in_conflict():
+    frame, pairs = copied(list("xxxyyz"), label=["cat", "cat", "dog", "cat", "cat", "dog"])
+    assert conflicts(group_copies(frame, pairs), pairs) == {
+        "0.jpg": "copy of 2.jpg, which is labelled dog",
+        "1.jpg": "copy of 2.jpg, which is labelled dog",
+        "2.jpg": "copy of 0.jpg, which is labelled cat",
+    }
+
+
+def test_a_validation_split_cut_from_given_photos_names_a_split_seed_that_works():
+    split = ["train"] * 46 + ["test"] * 10
+    frame = checked(["a"] * 6 + ["b"] * 40 + ["a", "b"] * 5, split=split)
+    messages = []
+    for seed in range(20):
+        try:
+            assign_splits(frame, split_seed=seed)
+        except ValueError as error:
+            messages.append(str(error))
+    assert messages, "no seed left a class empty, so this test tests nothing"
+    assert "'a' is left without an image in the validation split" in messages[0]
+    advised = int(messages[0].split("split_seed to ")[1].split(",")[0])
+    assert set(assign_splits(frame, split_seed=advised)["split"]) == set(SPLITS)
+    # What is not cut is not advised about.
+    frame = checked(["a"] * 1 + ["b"] * 40 + ["a", "b"] * 5, split=["train"] * 41 + ["test"] * 10)
+    with pytest.raises(ValueError, match=r"No split_seed mends it.*class\.$|photos of the class"):
+        assign_splits(frame)
