@@ -165,7 +165,10 @@ def printable_path(path: str | Path) -> str:
 def _to_rgb(image: Image.Image) -> np.ndarray:
     """Return an image's pixels in RGB: 16 bits as their upper 8, transparent parts on white."""
     if image.mode.startswith("I"):
-        levels = np.asarray(image, dtype=np.int64) // 256
+        levels = np.asarray(image, dtype=np.int64)
+        # Whole numbers of 32 bits (mode I) hold 8 bits or 16 of them, and no file says which.
+        if image.mode != "I" or levels.max() > 255:
+            levels = levels // 256
         return np.repeat(np.clip(levels, 0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers without a known range")

@@ -7,6 +7,7 @@ import re
 from dermaface import plots, runs
 from dermaface.photos import images, splits
 from dermaface.photos.copies import _close_pairs, find_copies, group_copies
+from dermaface.photos.pixels import decode_image
 from dermaface.photos.splits import (
     SPLITS,
     _split_by_hash,
@@ -835,3 +836,12 @@ def test_a_validation_split_cut_from_given_photos_names_a_split_seed_that_works(
     frame = checked(["a"] * 1 + ["b"] * 40 + ["a", "b"] * 5, split=["train"] * 41 + ["test"] * 10)
     with pytest.raises(ValueError, match=r"No split_seed mends it.*class\.$|photos of the class"):
         assign_splits(frame)
+
+
+@pytest.mark.parametrize("largest", [255, 65535])
+def test_whole_numbers_of_32_bits_are_read_by_their_largest_value(tmp_path, largest):
+    levels = np.linspace(0, 255, 400).astype(np.int32).reshape(20, 20)
+    Image.fromarray(levels * (largest // 255)).save(tmp_path / "grey.tif")
+    assert Image.open(tmp_path / "grey.tif").mode == "I"
+    pixels = decode_image(tmp_path / "grey.tif")
+    assert (pixels == levels[:, :, None]).all()
