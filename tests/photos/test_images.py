@@ -819,6 +819,12 @@ def test_all_copies_of_a_photo_in_two_classes_are_in_conflict():
     }
 
 
+def test_the_notebook_takes_a_class_named_all(tmp_path, explore):
+    make_photos(tmp_path / "data", {"all": 4, "(all)": 4})
+    _, said = explore(tmp_path / "data", validation_size=0.4, test_size=0.0)
+    assert "Every split shows every class" in said
+
+
 def test_a_validation_split_cut_from_given_photos_names_a_split_seed_that_works():
     split = ["train"] * 46 + ["test"] * 10
     frame = checked(["a"] * 6 + ["b"] * 40 + ["a", "b"] * 5, split=split)
