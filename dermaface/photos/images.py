@@ -371,7 +371,7 @@ def _stamp(path: Path) -> str:
 
 def _cache_file(cache: Path, root: Path) -> Path:
     """Return where the findings about a data root lie; another version of them has another name."""
-    return cache / f"checked-2-{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.csv"
+    return cache / f"checked-3-{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.csv"
 
 
 def _read_cache(cache: Path | None, root: Path) -> dict[tuple[str, str], dict]:
@@ -388,11 +388,15 @@ def _read_cache(cache: Path | None, root: Path) -> dict[tuple[str, str], dict]:
 
 
 def _write_cache(cache: Path | None, root: Path, known: dict[tuple[str, str], dict]) -> None:
-    """Remember the findings of each (path, stamp); a file that is not there has none."""
+    """Remember the findings of each (path, stamp), but for what may be otherwise next time."""
     if cache is None:
         return
     table = pd.DataFrame(
-        [{"path": p, "stamp": s} | facts for (p, s), facts in known.items() if s != "missing"]
+        [
+            {"path": path, "stamp": stamp} | facts
+            for (path, stamp), facts in known.items()
+            if stamp != "missing" and not facts["reason"].startswith(PASSING)
+        ]
     )
     try:
         runs.write_csv(_cache_file(cache, root), table)
@@ -404,6 +408,11 @@ def _write_cache(cache: Path | None, root: Path, known: dict[tuple[str, str], di
         )
 
 
+NO_FILE = "there is no such file"
+NOT_OPENED = "cannot be opened"
+PASSING = (NO_FILE, NOT_OPENED)  # reasons that may go away while the file stays as it is
+
+
 def _check_image(path: Path) -> dict[str, Any]:
     """Return what can be said of one file."""
     facts: dict[str, Any] = dict(EMPTY)
@@ -412,14 +421,14 @@ def _check_image(path: Path) -> dict[str, Any]:
         facts["sha256"] = hashlib.sha256(content).hexdigest()
         if not content:
             return facts | {"reason": "is empty (0 bytes)"}
-        if content[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc"):
-            return facts | {"reason": "is a HEIC file; convert it to JPEG"}
         pixels, described = describe_image(io.BytesIO(content), 2 * BLUR_SIZE)
     except FileNotFoundError:
-        return facts | {"reason": "there is no such file"}
+        return facts | {"reason": NO_FILE}
     except OSError as error:
-        return facts | {"reason": f"cannot be opened: {error.strerror}"}
+        return facts | {"reason": f"{NOT_OPENED}: {error.strerror}"}
     except ValueError as error:
+        if _is_heic(content):
+            return facts | {"reason": "is a HEIC file; convert it to JPEG"}
         return facts | {"reason": str(error).removeprefix("The file ")}
     facts |= described
     if min(facts["width"], facts["height"]) < SMALLEST_SIDE:
@@ -431,6 +440,20 @@ def _check_image(path: Path) -> dict[str, Any]:
     facts["phash"] = str(imagehash.phash(grey))
     facts["mirrored_phash"] = str(imagehash.phash(grey.transpose(Image.Transpose.FLIP_LEFT_RIGHT)))
     return facts
+
+
+def _is_heic(content: bytes) -> bool:
+    """Tell by the brands at its head whether a file holds pictures of the HEVC codec."""
+    if content[4:8] != b"ftyp":
+        return False
+    end = min(int.from_bytes(content[:4]), len(content))
+    brands = {content[start : start + 4] for start in (8, *range(16, end, 4))}
+    # AVIF files are of the general brands mif1 and msf1, too.
+    general = {b"mif1", b"msf1"} if brands.isdisjoint((b"avif", b"avis")) else set()
+    return not brands.isdisjoint(HEVC_BRANDS | general)
+
+
+HEVC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 
 
 def require_kept(photos: pd.DataFrame) -> None:

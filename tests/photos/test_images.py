@@ -1,5 +1,6 @@
 """Tests of dermaface.photos: finding, checking, comparing and splitting."""
 
+import io
 import json
 import os
 import re
@@ -819,10 +820,64 @@ def test_all_copies_of_a_photo_in_two_classes_are_in_conflict():
     }
 
 
+def test_a_read_error_that_passes_is_not_remembered(tmp_path, monkeypatch):
+    make_photos(tmp_path / "data", {"a": 2, "b": 2})
+    root, frame = images.find_images(tmp_path / "data")
+    for error in (PermissionError(13, "Permission denied"), FileNotFoundError(2, "No such file")):
+        with monkeypatch.context() as locked:
+
+            def refuse(path, error=error):
+                raise error
+
+            locked.setattr(images.Path, "read_bytes", refuse)
+            photos = images.check_images(root, frame, cache=tmp_path / "cache")
+            assert photos["status"].eq("excluded").all()
+        photos = images.check_images(root, frame, cache=tmp_path / "cache")
+        assert photos["reason"].eq("").all()
+        for file in (tmp_path / "cache").iterdir():
+            file.unlink()
+
+
 def test_the_notebook_takes_a_class_named_all(tmp_path, explore):
     make_photos(tmp_path / "data", {"all": 4, "(all)": 4})
     _, said = explore(tmp_path / "data", validation_size=0.4, test_size=0.0)
     assert "Every split shows every class" in said
+
+
+def with_brands(content, major, *compatible):
+    """Return a file with the brands at its head exchanged."""
+    brands = b"".join((major, bytes(4), *compatible))
+    old = int.from_bytes(content[:4])
+    assert len(brands) + 8 == old or not content
+    return (8 + len(brands)).to_bytes(4) + b"ftyp" + brands + content[old:]
+
+
+def test_an_avif_file_of_the_general_brand_is_kept(tmp_path):
+    (tmp_path / "a").mkdir()
+    buffer = io.BytesIO()
+    scene(0).save(buffer, format="AVIF")
+    content = buffer.getvalue()
+    brands = [content[start : start + 4] for start in range(16, int.from_bytes(content[:4]), 4)]
+    content = with_brands(content, b"mif1", *brands)
+    assert b"avif" in brands
+    (tmp_path / "a" / "good.avif").write_bytes(content)
+    (tmp_path / "a" / "hurt.avif").write_bytes(content[: len(content) // 2])
+    root, frame = images.find_images(tmp_path)
+    photos = images.check_images(root, frame)
+    assert photos["format"][0] == "AVIF" and photos["reason"][0] == ""
+    assert photos["status"][1] == "excluded" and "HEIC" not in photos["reason"][1]
+
+
+@pytest.mark.parametrize("major", b"heic heix heim heis hevc hevx hevm hevs mif1 msf1".split())
+def test_heic_files_of_every_brand_are_told(tmp_path, major):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.jpg").write_bytes(with_brands(b"", major, b"miaf") + bytes(99))
+    (tmp_path / "a" / "2.jpg").write_bytes(with_brands(b"", b"xxxx", b"miaf", major) + bytes(99))
+    (tmp_path / "a" / "3.jpg").write_bytes(with_brands(b"", b"isom", b"mp41") + bytes(99))
+    root, frame = images.find_images(tmp_path)
+    reasons = images.check_images(root, frame)["reason"].tolist()
+    assert reasons[:2] == ["is a HEIC file; convert it to JPEG"] * 2
+    assert reasons[2] == "is not an image that Pillow can read."
 
 
 def test_a_validation_split_cut_from_given_photos_names_a_split_seed_that_works():
