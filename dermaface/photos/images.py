@@ -3,6 +3,7 @@
 import collections
 from collections.abc import Iterable, Mapping
 import concurrent.futures
+import contextlib
 import csv
 import errno
 import hashlib
@@ -10,7 +11,7 @@ import io
 import os
 from pathlib import Path
 import stat
-from typing import Any
+from typing import Any, NoReturn
 import unicodedata
 import warnings
 
@@ -62,7 +63,7 @@ SPLIT_FOLDERS = {
     "test": "test",
 }
 # Files and folders that systems leave behind, besides those whose names start with a dot.
-SYSTEM_NAMES = frozenset(("thumbs.db", "desktop.ini", "__macosx", "@eadir", "icon\r"))
+SYSTEM_NAMES = frozenset(("thumbs.db", "desktop.ini", "__macosx", "@eadir", "icon\r", "lost+found"))
 
 SMALLEST_SIDE = 16  # pixels; less shows nothing
 DARK, BRIGHT = 40, 215  # mean grey levels beyond which a photo is flagged
@@ -90,8 +91,9 @@ def find_images(data: str | Path, image_root: str | Path = "") -> tuple[Path, pd
         lists what of a CSV file was passed over, and which classes have names in two Unicode forms.
 
     Raises:
-        ValueError: there is nothing there, no files in it, a CSV file with mistakes in it, or class
-            names that cannot be told apart or do not fit on a line.
+        ValueError: there is nothing there, no files in it, a folder that cannot be read, a link in
+            place of a folder of splits, a CSV file with mistakes in it, or class names that cannot
+            be told apart or do not fit on a line.
     """
     data = Path(os.path.realpath(Path(data).expanduser()))
     shown = printable_path(data)
@@ -122,7 +124,12 @@ def find_images(data: str | Path, image_root: str | Path = "") -> tuple[Path, pd
         for name, count in sorted(forms.items())
         if count > 1
     ]
-    reasons = [_reason_to_refuse(root, path) for path, *_ in rows]
+    folders = {os.path.dirname(path) for path, *_ in rows}
+    away = {f for f in folders if not Path(os.path.realpath(root / f)).is_relative_to(root)}
+    reasons = [
+        LEAVES if os.path.dirname(path) in away else _reason_to_refuse(root, path)
+        for path, *_ in rows
+    ]
     rows = [(printable_path(p), _composed(c), s, _composed(g)) for p, c, s, g in rows]
     frame = pd.DataFrame(rows, columns=["path", "label", "split", "group"]).assign(reason=reasons)
     frame.loc[frame["label"] == "", "reason"] = "has no label"
@@ -138,7 +145,22 @@ def _is_system_name(name: str) -> bool:
 
 def _folders_in(folder: Path) -> list[Path]:
     """Return the folders in a folder that a person has put there, sorted."""
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not _is_system_name(p.name))
+    try:
+        return sorted(p for p in folder.iterdir() if p.is_dir() and not _is_system_name(p.name))
+    except OSError as error:
+        _refuse_folder(error)
+
+
+def _refuse_folder(error: OSError) -> NoReturn:
+    """Say which folder cannot be read.
+
+    Raises:
+        ValueError: always.
+    """
+    raise ValueError(
+        f"The folder {printable_path(error.filename)} cannot be read ({error.strerror}), so its "
+        "photos would be left out without a word. Make it readable, or take it away."
+    ) from error
 
 
 def _rows_of_folder(root: Path) -> list[tuple[str, str, str, str]]:
@@ -147,6 +169,12 @@ def _rows_of_folder(root: Path) -> list[tuple[str, str, str, str]]:
     split_folders = [p for p in top if p.name.lower() in SPLIT_FOLDERS]
     given = {SPLIT_FOLDERS[p.name.lower()] for p in split_folders}
     if "train" in given and len(given) > 1:
+        for folder in split_folders:
+            if folder.is_symlink():
+                raise ValueError(
+                    f"The folder {folder} is a link, and links to folders are not followed. Put "
+                    "the folder itself there, or name its photos in a CSV file and set image_root."
+                )
         class_folders = [
             (SPLIT_FOLDERS[folder.name.lower()], p)
             for folder in split_folders
@@ -166,7 +194,7 @@ def _files_below(folder: Path) -> list[Path]:
     if folder.is_symlink():
         return [folder]
     found = []
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=_refuse_folder):
         links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
         folders[:] = [n for n in folders if n not in links and not _is_system_name(n)]
         found += [Path(parent, name) for name in names + links if not _is_system_name(name)]
@@ -200,6 +228,9 @@ def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+LEAVES = "is a link that leaves the data folder"
+
+
 def _reason_to_refuse(root: Path, path: str) -> str:
     """Return why a file must not be opened, or ""."""
     if printable_path(path) != path:
@@ -211,9 +242,9 @@ def _reason_to_refuse(root: Path, path: str) -> str:
         kind = stat.S_IFREG  # whoever opens it will say why that fails
         if error.errno == errno.ELOOP:
             return "is a link that leads in a circle"
-    if file.is_symlink():
+    if os.path.islink(file):
         if not Path(os.path.realpath(file)).is_relative_to(root):
-            return "is a link that leaves the data folder"
+            return LEAVES
         if stat.S_ISDIR(kind):
             return "is a link to a folder"
     if stat.S_ISDIR(kind):
@@ -224,21 +255,23 @@ def _reason_to_refuse(root: Path, path: str) -> str:
 def _rows_of_csv(file: Path, root: Path, notes: list[str]) -> list[tuple[str, str, str, str]]:
     """Return (path, label, split, group) for each row of a CSV file, and note what is not used."""
     try:
-        text = file.read_text(encoding="utf-8-sig")
-        head = text.splitlines()[0] if text.strip() else ""
-        separator = max(",;\t", key=head.count)
-        frame = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False)
-    except (ValueError, UnicodeDecodeError, csv.Error) as error:
+        frame = _read_csv(file)
+    except (OSError, ValueError, csv.Error) as error:
         raise ValueError(f"{file} cannot be read as a CSV file in UTF-8: {error}") from error
-    frame.columns = frame.columns.str.strip().str.lower()
-    if "path" not in frame:
-        frame = frame.rename(columns={"id": "path"})
+    path = "path" if "path" in frame else "id"
+    twice = [name for name in (path, "label", "split", "group") if list(frame).count(name) > 1]
+    if twice:
+        raise ValueError(
+            f"{file} has the column {twice[0]} more than once (upper and lower case are the same). "
+            "Keep one of them."
+        )
+    frame = frame.rename(columns={path: "path"})
     if not {"path", "label"} <= set(frame.columns):
         raise ValueError(
             f"{file} must have the columns path (or id) and label, and may have split and group; "
             f"it has {', '.join(frame.columns)}."
         )
-    unused = [name for name in frame if name not in ("path", "label", "split", "group")]
+    unused = [name for name in frame if name not in ("path", "label", "split", "group", "")]
     if unused:
         notes.append(f"The CSV file's columns {', '.join(unused)} are not used.")
     for column in ("split", "group"):
@@ -252,10 +285,11 @@ def _rows_of_csv(file: Path, root: Path, notes: list[str]) -> list[tuple[str, st
             f"{file} names the split {unknown[0]!r}; it must be empty or one of "
             f"{', '.join(SPLITS)}."
         )
-    for path in frame["path"]:
-        if not Path(os.path.normpath(root / path)).is_relative_to(root) or not path:
-            raise ValueError(f"{file} names {path!r}, which lies outside the folder {root}.")
-    frame["path"] = [_with_ending(root, path) for path in frame["path"]]
+    paths = [os.path.relpath(os.path.join(root, path), root) for path in frame["path"]]
+    for given, path in zip(frame["path"], paths, strict=True):
+        if not given or path.split(os.sep)[0] == os.pardir:
+            raise ValueError(f"{file} names {given!r}, which lies outside the folder {root}.")
+    frame["path"] = _with_endings(root, paths)
     repeated = int(frame.duplicated().sum())
     if repeated:
         notes.append(f"{repeated} rows of the CSV file repeat another one and count once.")
@@ -270,12 +304,56 @@ def _rows_of_csv(file: Path, root: Path, notes: list[str]) -> list[tuple[str, st
     return list(frame.itertuples(index=False, name=None))
 
 
-def _with_ending(root: Path, path: str) -> str:
-    """Return the path with the ending that its file has, if it lacks one."""
-    if Path(path).suffix.lower() in IMAGE_SUFFIXES or os.path.isfile(root / path):
-        return path
-    endings = (ending for ending in sorted(IMAGE_SUFFIXES, key=(".jpg").__ne__))
-    return next((path + e for e in endings if os.path.isfile(root / f"{path}{e}")), path)
+def _read_csv(file: Path) -> pd.DataFrame:
+    """Return the fields of a CSV file as texts, under the names of its first line in lower case.
+
+    Raises:
+        ValueError: it is empty or not text, or a row has more fields than the first line has names.
+        csv.Error: a quotation is not closed.
+    """
+    text = file.read_text(encoding="utf-8-sig")
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise ValueError(f"line {line} holds a NUL byte, which no text has. Save it anew as text.")
+    head = text.splitlines()[0] if text.strip() else ""
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count), strict=True
+    )
+    names = [name.strip().lower() for name in next(filter(None, reader), [])]
+    if not names:
+        raise ValueError("it is empty")
+    rows = []
+    for row in filter(None, reader):  # empty lines make no rows
+        if any(field.strip() for field in row[len(names) :]):
+            raise ValueError(
+                f"line {reader.line_num} has {len(row)} fields, and the first line names "
+                f"{len(names)}"
+            )
+        rows.append((row + [""] * len(names))[: len(names)])
+    return pd.DataFrame(rows, columns=names, dtype=str)
+
+
+def _with_endings(root: Path, paths: list[str]) -> list[str]:
+    """Return the paths, those that lack an ending with that of their file, whatever its case."""
+    bare = {path for path in paths if os.path.splitext(path)[1].lower() not in IMAGE_SUFFIXES}
+    endings = {}
+    for folder in {os.path.dirname(path) for path in bare}:
+        # What cannot be listed holds nothing to find, and whoever opens the file will say why.
+        with contextlib.suppress(OSError), os.scandir(root / folder) as entries:
+            for entry in entries:
+                name, ending = os.path.splitext(entry.name)
+                if ending.lower() in ENDINGS and entry.is_file():
+                    endings.setdefault(os.path.join(folder, name), []).append(ending)
+    return [
+        path + min(endings[path], key=lambda ending: (ENDINGS.index(ending.lower()), ending))
+        if path in bare and path in endings and not os.path.isfile(os.path.join(root, path))
+        else path
+        for path in paths
+    ]
+
+
+# Those that a name in a CSV file may lack. HEIC files are found, too, so that the reason is true.
+ENDINGS = (".jpg", *sorted(IMAGE_SUFFIXES - {".jpg"}), ".heic", ".heif")
 
 
 def count_files(root: Path, photos: pd.DataFrame) -> pd.Series:
@@ -296,8 +374,7 @@ def count_files(root: Path, photos: pd.DataFrame) -> pd.Series:
         on_disk += [Path(parent, name).relative_to(root) for name in names + links]
     others = {printable_path(path.as_posix()): path for path in on_disk}
     # A CSV file may name what is not there.
-    names = [Path(os.path.normpath(path)).as_posix() for path in photos["path"]]
-    listed = photos[[others.pop(name, None) is not None for name in names]]
+    listed = photos[[others.pop(path, None) is not None for path in photos["path"]]]
     system = sum(any(_is_system_name(part) for part in path.parts) for path in others.values())
     return pd.Series(
         {

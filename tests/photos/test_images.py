@@ -616,6 +616,12 @@ def test_csv(tmp_path):
         ("path,label\n/etc/passwd,x\n", "lies outside the folder"),
         ("path,label\n,x\n", "lies outside the folder"),
         ('path,label\n"a.png,x\n', "cannot be read as a CSV file"),
+        ("path,Label,label\na.png,x,y\n", "column label more than once"),
+        ("Path,path,label\na.png,b.png,y\n", "column path more than once"),
+        ("path,label,label\na.png,x,y\n", "column label more than once"),
+        ("id,id,label\na.png,b.png,y\n", "column id more than once"),
+        ("path,label\na.png,x\nb\0.png,x\n", "line 3 holds a NUL"),
+        ("path,label\na.png,x\n\nb.png,x,train\n", "line 4 has 3 fields.*names 2"),
     ],
 )
 def test_csv_mistakes_are_named(tmp_path, content, message):
@@ -838,6 +844,63 @@ def test_a_read_error_that_passes_is_not_remembered(tmp_path, monkeypatch):
             file.unlink()
 
 
+def test_a_split_folder_that_is_a_link_is_refused(tmp_path):
+    make_photos(tmp_path / "elsewhere", {"a": 2, "b": 2})
+    make_photos(tmp_path / "data", {"a": 2, "b": 2}, "test")
+    (tmp_path / "data" / "train").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="data/train is a link.*not followed"):
+        images.find_images(tmp_path / "data")
+
+
+def test_photos_behind_a_link_out_of_the_folder_are_excluded(tmp_path):
+    make_photos(tmp_path / "elsewhere", {"a": 1})
+    (file,) = (tmp_path / "elsewhere" / "a").iterdir()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "away").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "data" / "photos.csv").write_text(f"path,label\naway/a/{file.name},x\n")
+    _, frame = images.find_images(tmp_path / "data" / "photos.csv")
+    assert frame["reason"].tolist() == ["is a link that leaves the data folder"]
+
+
+@pytest.mark.parametrize("name", ["data/a/deep", "data/train", "data"])
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch, name):
+    for prefix in ("train", "test"):
+        make_photos(tmp_path / "data", {"a": 2, "b": 2}, prefix if "deep" not in name else "")
+    (tmp_path / name).mkdir(exist_ok=True)
+
+    def locked(read):
+        def refuse(path):
+            if str(path) == str(tmp_path / name):
+                raise PermissionError(13, "Permission denied", path)
+            return read(path)
+
+        return refuse
+
+    monkeypatch.setattr(os, "scandir", locked(os.scandir))
+    monkeypatch.setattr(os, "listdir", locked(os.listdir))
+    with pytest.raises(ValueError, match=f"folder .*/{name} cannot be read .Permission denied"):
+        images.find_images(tmp_path / "data")
+
+
+def test_csv_paths_that_are_absolute_or_roundabout_are_told_from_the_root(tmp_path):
+    make_photos(tmp_path / "img", {"a": 3})
+    paths = sorted((tmp_path / "img" / "a").iterdir())
+    names = [paths[0], f"./img/a/{paths[1].name}", f"img/../img/a/{paths[2].name}"]
+    table = tmp_path / "photos.csv"
+    table.write_text("path,label\n" + "".join(f"{name},x\n" for name in names))
+    root, frame = images.find_images(table)
+    assert frame["path"].tolist() == [path.relative_to(root).as_posix() for path in paths]
+    counts = images.count_files(root, images.check_images(root, frame))
+    assert counts.tolist() == [3, 0, 0, 1, 4]
+    for other in (paths[1], f"img/a/{paths[1].name}", f"img/a/{paths[1].stem}"):
+        table.write_text(f"path,label\n{names[1]},x\n{other},x\n")
+        _, frame = images.find_images(table)
+        assert len(frame) == 1 and "1 rows" in frame.attrs["notes"][0]
+        table.write_text(f"path,label\n{names[1]},x\n{other},y\n")
+        with pytest.raises(ValueError, match="two rows for 'img/a/.*differ"):
+            images.find_images(table)
+
+
 def test_the_notebook_takes_a_class_named_all(tmp_path, explore):
     make_photos(tmp_path / "data", {"all": 4, "(all)": 4})
     _, said = explore(tmp_path / "data", validation_size=0.4, test_size=0.0)
@@ -878,6 +941,49 @@ def test_heic_files_of_every_brand_are_told(tmp_path, major):
     reasons = images.check_images(root, frame)["reason"].tolist()
     assert reasons[:2] == ["is a HEIC file; convert it to JPEG"] * 2
     assert reasons[2] == "is not an image that Pillow can read."
+
+
+def test_csv_names_without_an_ending_find_it_whatever_its_case(tmp_path):
+    for name in ("1.JPG", "2.Png", "3.png", "3.JPG", "4.heic", "5.HEIC", "5.jpeg", "7.c"):
+        Image.new("RGB", (20, 20)).save(tmp_path / name, format="PNG")
+    (tmp_path / "6.jpg").mkdir()
+    rows = "".join(f"{number},x\n" for number in (1, 2, 3, 4, 5, 6, "7.c"))
+    (tmp_path / "photos.csv").write_text("id,label\n" + rows)
+    _, frame = images.find_images(tmp_path / "photos.csv")
+    assert frame["path"].tolist() == ["1.JPG", "2.Png", "3.JPG", "4.heic", "5.jpeg", "6", "7.c"]
+
+
+def test_csv_names_without_an_ending_take_one_look_at_their_folder(tmp_path, monkeypatch):
+    make_photos(tmp_path, {"a": 30})
+    names = sorted((tmp_path / "a").iterdir())
+    rows = "".join(f"a/{name.stem},x\n" for name in names)
+    (tmp_path / "photos.csv").write_text("path,label\n" + rows)
+    looks = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: looks.append(path) or scandir(path))
+    _, frame = images.find_images(tmp_path / "photos.csv")
+    assert frame["path"].tolist() == [f"a/{name.name}" for name in names]
+    assert len(looks) == 1
+
+
+def test_commas_at_the_ends_of_csv_rows_shift_no_column(tmp_path):
+    make_photos(tmp_path, {"a": 2})
+    first, second = sorted(path.name for path in (tmp_path / "a").iterdir())
+    for head in ("path,label", "path,label,"):
+        (tmp_path / "photos.csv").write_text(f"{head}\na/{first},x,\n\na/{second},y,,\n")
+        _, frame = images.find_images(tmp_path / "photos.csv")
+        assert frame[["path", "label"]].to_numpy().tolist() == [
+            [f"a/{first}", "x"],
+            [f"a/{second}", "y"],
+        ]
+        assert frame.attrs["notes"] == []
+
+
+def test_a_path_that_is_too_long_is_excluded(tmp_path):
+    (tmp_path / "photos.csv").write_text(f"path,label\n{'x' * 6000}.jpg,a\n{'y/' * 3000}z,a\n")
+    root, frame = images.find_images(tmp_path / "photos.csv")
+    reasons = images.check_images(root, frame)["reason"]
+    assert reasons.str.startswith("cannot be opened: File name too long").all()
 
 
 def test_a_validation_split_cut_from_given_photos_names_a_split_seed_that_works():
