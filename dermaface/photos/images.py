@@ -373,8 +373,11 @@ def count_files(root: Path, photos: pd.DataFrame) -> pd.Series:
         links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
         on_disk += [Path(parent, name).relative_to(root) for name in names + links]
     others = {printable_path(path.as_posix()): path for path in on_disk}
-    # A CSV file may name what is not there.
-    listed = photos[[others.pop(path, None) is not None for path in photos["path"]]]
+    # A CSV file may name what is not there, and what lies behind a link to another folder.
+    names = [os.path.split(path) for path in photos["path"]]
+    real = {folder: os.path.realpath(root / folder) for folder in {folder for folder, _ in names}}
+    names = [os.path.relpath(os.path.join(real[folder], name), root) for folder, name in names]
+    listed = photos[[others.pop(name, None) is not None for name in names]]
     system = sum(any(_is_system_name(part) for part in path.parts) for path in others.values())
     return pd.Series(
         {

@@ -324,6 +324,11 @@ def _split_hint(
     label, smallest = keys_of[0]
     if len(smallest) < len(wanted):
         count = int((labels == label).sum())
+        if count == 1:
+            return (
+                f"No split_seed mends it: class {label!r} has a single photo to divide. Add photos "
+                "of the class."
+            )
         if len(smallest) == 1:
             return (
                 f"No split_seed mends it: the {count} photos of class {label!r} all belong "
