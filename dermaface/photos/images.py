@@ -336,7 +336,7 @@ def _read_csv(file: Path) -> pd.DataFrame:
 def _with_endings(root: Path, paths: list[str]) -> list[str]:
     """Return the paths, those that lack an ending with that of their file, whatever its case."""
     bare = {path for path in paths if os.path.splitext(path)[1].lower() not in IMAGE_SUFFIXES}
-    endings = {}
+    endings: dict[str, list[str]] = {}
     for folder in {os.path.dirname(path) for path in bare}:
         # What cannot be listed holds nothing to find, and whoever opens the file will say why.
         with contextlib.suppress(OSError), os.scandir(root / folder) as entries:
@@ -374,9 +374,9 @@ def count_files(root: Path, photos: pd.DataFrame) -> pd.Series:
         on_disk += [Path(parent, name).relative_to(root) for name in names + links]
     others = {printable_path(path.as_posix()): path for path in on_disk}
     # A CSV file may name what is not there, and what lies behind a link to another folder.
-    names = [os.path.split(path) for path in photos["path"]]
-    real = {folder: os.path.realpath(root / folder) for folder in {folder for folder, _ in names}}
-    names = [os.path.relpath(os.path.join(real[folder], name), root) for folder, name in names]
+    places = [os.path.split(path) for path in photos["path"]]
+    real = {folder: os.path.realpath(root / folder) for folder in {folder for folder, _ in places}}
+    names = [os.path.relpath(os.path.join(real[folder], name), root) for folder, name in places]
     listed = photos[[others.pop(name, None) is not None for name in names]]
     system = sum(any(_is_system_name(part) for part in path.parts) for path in others.values())
     return pd.Series(

@@ -848,7 +848,7 @@ def test_a_split_folder_that_is_a_link_is_refused(tmp_path):
     make_photos(tmp_path / "elsewhere", {"a": 2, "b": 2})
     make_photos(tmp_path / "data", {"a": 2, "b": 2}, "test")
     (tmp_path / "data" / "train").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ValueError, match="data/train is a link.*not followed"):
+    with pytest.raises(ValueError, match=r"data/train is a link.*not followed"):
         images.find_images(tmp_path / "data")
 
 
@@ -897,7 +897,7 @@ def test_csv_paths_that_are_absolute_or_roundabout_are_told_from_the_root(tmp_pa
         _, frame = images.find_images(table)
         assert len(frame) == 1 and "1 rows" in frame.attrs["notes"][0]
         table.write_text(f"path,label\n{names[1]},x\n{other},y\n")
-        with pytest.raises(ValueError, match="two rows for 'img/a/.*differ"):
+        with pytest.raises(ValueError, match=r"two rows for 'img/a/.*differ"):
             images.find_images(table)
 
 
