@@ -1,4 +1,4 @@
-"""What ships: the gate, and the release folder with its contract, golden pictures and card."""
+"""The release folder: the file, its contract, golden pictures and card."""
 
 from collections.abc import Mapping, Sequence
 import hashlib

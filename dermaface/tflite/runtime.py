@@ -9,6 +9,9 @@ from dermaface.quiet import quiet
 from dermaface.tflite import file as tflite_file
 import numpy as np
 
+with quiet():
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
 
 class Classifier:
     """A `.tflite` image classifier that carries its labels and says how to feed it.
@@ -134,7 +137,7 @@ def to_input(values: np.ndarray, details: dict) -> np.ndarray:
 
 def open_interpreter(
     model: str | Path | bytes, num_threads: int = 2, keep_all_tensors: bool = False
-):
+) -> Interpreter:
     """Return a LiteRT interpreter for a file or its bytes, ready to be fed.
 
     Args:
@@ -146,8 +149,6 @@ def open_interpreter(
     Raises:
         ValueError: it is not a TFLite model that LiteRT can run.
     """
-    with quiet():
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
     content = model if isinstance(model, bytes) else Path(model).read_bytes()
     # LiteRT may crash on what only resembles a model; a TFLite flatbuffer names itself at byte 4.
     if content[4:8] != b"TFL3":
