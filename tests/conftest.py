@@ -168,12 +168,6 @@ def tflite_files(converted, rounded, calibration):
 
 
 @pytest.fixture(scope="session")
-def mixed_file(rounded, calibration):
-    """Return the small model in 8 bits but for its most sensitive operators."""
-    return list(convert.further_recipes(rounded, calibration, 5).values())[-1]()
-
-
-@pytest.fixture(scope="session")
 def labelled_file(tflite_files, tmp_path_factory):
     """Return the path of an int8 file that carries its labels, a notice and its limits."""
     path = tmp_path_factory.mktemp("labelled") / "model.tflite"

@@ -1,6 +1,6 @@
 """Which file may go out, and what is said of it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from dermaface.evaluation.predictions import predict_tflite
 from dermaface.evaluation.scores import compare, describe_missing, weakest_first
@@ -67,12 +67,12 @@ def gate(
 def try_recipes(
     recipes: Mapping[str, Callable[[], bytes]],
     predictions: pd.DataFrame,
-    dataset,
+    dataset: Iterable,
     class_names: Sequence[str],
     max_accuracy_drop: float,
     min_agreement: float,
-) -> tuple[pd.DataFrame, dict[str, bytes], dict[str, str]]:
-    """Make 8-bit files in one way after the other until one passes the gate on validation photos.
+) -> tuple[pd.DataFrame, bytes, str]:
+    """Make int8 files in one way after the other until one passes the gate on validation photos.
 
     Args:
         recipes: a name in words and what makes the file.
@@ -83,30 +83,24 @@ def try_recipes(
         min_agreement: as in `gate`.
 
     Returns:
-        A row a recipe tried, as from `compare` with `recipe` and `passed`; for each kind
-        of file (int8 and, where that was reached, int8_mixed) the one that agrees best; and by
-        which recipe it was made.
+        One row for each recipe tried, as from `compare` with `recipe` and `passed`; the file that
+        passed or, if none did, the one that agrees best; and by which recipe it was made.
     """
-    rows, files, made_by, best = [], {}, {}, {}
+    rows, files = [], {}
     for recipe, make in recipes.items():
-        content = make()
-        kind = tflite_file.audit(content).kind
-        answers = predict_tflite({kind: content}, dataset)
-        row = compare(predictions, answers, class_names)
+        files[recipe] = make()
+        row = compare(predictions, predict_tflite({"int8": files[recipe]}, dataset), class_names)
         row["passed"] = gate(row, max_accuracy_drop, min_agreement)
         rows.append(row.assign(recipe=recipe))
-        rank = (row["passed"].item(), row["agreement"].item())
-        if rank > best.get(kind, (False, -1)):
-            best[kind], files[kind], made_by[kind] = rank, content, recipe
         if row["passed"].item():
             break
-    return pd.concat(rows, ignore_index=True), files, made_by
+    tried = pd.concat(rows, ignore_index=True)
+    best = tried.sort_values(["passed", "agreement"], ascending=False)["recipe"].iloc[0]
+    return tried, files[best], best
 
 
 def choose_variant(conversion: pd.DataFrame, variant_preference: Sequence[str]) -> str | None:
     """Return the first preferred variant that passed on the validation split, or None.
-
-    `int8_mixed` is made where int8 missed the gate, and then stands next to it.
 
     Args:
         conversion: rows with `variant`, `split` and `passed`.
@@ -116,17 +110,13 @@ def choose_variant(conversion: pd.DataFrame, variant_preference: Sequence[str]) 
         ValueError: a preferred variant was not converted.
     """
     validation = conversion[conversion["split"] == "validation"].set_index("variant")
-    wanted = []
     for variant in variant_preference:
         if variant not in validation.index:
             raise ValueError(
                 f"variant_preference names {variant!r}, which is not among the converted variants "
                 f"{', '.join(validation.index)}."
             )
-        wanted.append(variant)
-        if variant == "int8" and "int8_mixed" in validation.index:
-            wanted.append("int8_mixed")
-    return next((v for v in wanted if validation.loc[v, "passed"]), None)
+    return next((v for v in variant_preference if validation.loc[v, "passed"]), None)
 
 
 class GateError(ValueError):

@@ -5,11 +5,12 @@ The metadata follow TensorFlow Lite's own schema, which MediaPipe and Android's 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 import hashlib
 import io
 import json
+from typing import Any
 import zipfile
 
 from dermaface.quiet import quiet
@@ -22,36 +23,11 @@ with quiet():
 
 LABELS_FILE, FACTS_FILE = "labels.txt", "dermaface.json"
 METADATA_NAME, METADATA_IDENTIFIER = "TFLITE_METADATA", b"M001"
+MIN_RUNTIME_NAME = "min_runtime_version"
 # The archive's comment: this, and the SHA-256 of every byte before the digits.
 COMMENT = b"sha256 of all before: "
 # Room for the names of 100,000 classes.
 MAX_ENTRY_BYTES = 2**22
-
-# The release of TensorFlow Lite in which each version of an operator came, version 1 first; from
-# tflite/tools/versioning/runtime_version.cc of google-ai-edge/LiteRT.
-FIRST_RELEASES = {
-    "ADD": "1.5.0 1.14.0 2.4.0 2.6.0 2.13.0",
-    "AVERAGE_POOL_2D": "1.5.0 1.14.0 2.3.0",
-    "CONCATENATION": "1.5.0 1.14.0 2.3.0 2.14.0",
-    "CONV_2D": "1.5.0 1.14.0 1.14.0 2.3.0 2.4.0 2.9.0 2.11.0 2.15.0",
-    "DEPTHWISE_CONV_2D": "1.5.0 1.12.0 1.14.0 2.2.0 2.3.0 2.3.0 2.11.0",
-    "DEQUANTIZE": "1.13.1 1.14.0 1.15.0 2.2.0 2.7.0 2.18.0",
-    "FULLY_CONNECTED": "1.5.0 1.10.0 1.14.0 1.14.0 2.0.0 2.1.0 2.3.0 2.3.0 2.3.0 2.11.0 2.15.0 "
-    "2.17.0 2.18.0",
-    "HARD_SWISH": "1.15.0",
-    "LOGISTIC": "1.14.0 1.14.0 2.3.0",
-    "MAX_POOL_2D": "1.5.0 1.14.0 2.3.0",
-    "MEAN": "1.6.0 1.14.0 2.4.0",
-    "MUL": "1.5.0 1.14.0 1.15.0 2.3.0 2.6.0 2.11.0 2.13.0",
-    "PAD": "1.5.0 1.14.0 2.4.0 2.6.0",
-    "QUANTIZE": "1.14.0 1.15.0 2.7.0",
-    "RELU": "1.5.0 2.1.0 2.5.0",
-    "RELU6": "1.5.0 1.14.0 2.5.0",
-    "RESHAPE": "1.5.0",
-    "SOFTMAX": "1.5.0 1.14.0 2.3.0",
-    "SQUEEZE": "1.6.0 2.5.0",
-    "SUB": "1.6.0 1.14.0 2.3.0 2.4.0 2.4.0",
-}
 
 OPERATOR_NAMES = {
     number: name for name, number in vars(schema.BuiltinOperator).items() if name.isupper()
@@ -98,7 +74,7 @@ def unpack(model: bytes) -> schema.ModelT:
 class _AlignedBuilder(flatbuffers.Builder):
     """A builder that puts every block of numbers at a multiple of 16 bytes, as kernels want it."""
 
-    def CreateNumpyVector(self, x):
+    def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: D102 (the library's name)
         self.Prep(16, x.nbytes)
         return super().CreateNumpyVector(x)
 
@@ -111,6 +87,38 @@ def pack(model: schema.ModelT) -> bytes:
     builder = _AlignedBuilder(sum(b.data.nbytes for b in model.buffers if b.data is not None))
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
+
+
+def operator_names(model: schema.ModelT) -> list[str]:
+    """Return the name of each operator in the order of execution, "?" for an unknown one."""
+    names = [operator_name(code) for code in model.operatorCodes]
+    return [names[operator.opcodeIndex] for operator in model.subgraphs[0].operators]
+
+
+def operator_name(code: schema.OperatorCodeT) -> str:
+    """Return the name of a kind of operator, "?" for an unknown one."""
+    return OPERATOR_NAMES.get(max(code.builtinCode, code.deprecatedBuiltinCode), "?")
+
+
+def raise_min_runtime(model: schema.ModelT, release: str) -> None:
+    """Note the release of TensorFlow Lite that a model needs, where an earlier one is noted."""
+    note, noted = _find_note(model, MIN_RUNTIME_NAME), _min_runtime(model)
+    if note is not None and noted != "unknown":
+        later = max(noted, release, key=lambda text: [int(n) for n in text.split(".")])
+        note.data = np.frombuffer(later.encode().ljust(16, b"\0"), np.uint8)
+
+
+def _min_runtime(model: schema.ModelT) -> str:
+    """Return the release of TensorFlow Lite that is noted in a model, or "unknown"."""
+    note = _find_note(model, MIN_RUNTIME_NAME)
+    noted = b"" if note is None or note.data is None else bytes(note.data)
+    return noted.rstrip(b"\0").decode() or "unknown"
+
+
+def _find_note(model: schema.ModelT, name: str) -> schema.BufferT | None:
+    """Return the buffer of what stands under a name in a model's metadata, or None."""
+    entries = [entry for entry in model.metadata or [] if _text(entry.name) == name]
+    return model.buffers[entries[0].buffer] if entries else None
 
 
 # --- What kind of file it is ----------------------------------------------------------------------
@@ -131,8 +139,8 @@ class Audit:
             elsewhere; 0 for a file that is all of one sort.
         input: type, scale and zero point of the input; scale 0 means that it is not quantized.
         output: the same of the output.
-        min_runtime: the lowest release of TensorFlow Lite that knows all operators, or
-            "unknown: OPERATOR VERSION" where one is not in the table.
+        min_runtime: the lowest release of TensorFlow Lite that knows all operators, as whoever
+            converted the file noted in it, or "unknown".
     """
 
     kind: str
@@ -168,9 +176,7 @@ def audit(model: bytes | schema.ModelT) -> Audit:
 
 def _audit(model: schema.ModelT) -> Audit:
     """Return what a model is; an index that points nowhere breaks it in several ways."""
-    graph = model.subgraphs[0]
-    codes = [max(c.builtinCode, c.deprecatedBuiltinCode) for c in model.operatorCodes]
-    names = [OPERATOR_NAMES.get(codes[o.opcodeIndex], "?") for o in graph.operators]
+    graph, names = model.subgraphs[0], operator_names(model)
     types = [TYPE_NAMES[t.type] for t in graph.tensors]
     constant = [model.buffers[t.buffer].data is not None for t in graph.tensors]
 
@@ -197,7 +203,7 @@ def _audit(model: schema.ModelT) -> Audit:
             floats.append(number)
         elif any(types[i] in ("INT8", "UINT8") for i in inputs + outputs):
             calculates_in_integers = True
-    weights = Counter()
+    weights: Counter[str] = Counter()
     for tensor, kind in zip(graph.tensors, types, strict=True):
         data = model.buffers[tensor.buffer].data
         weights[kind] += 0 if data is None else data.nbytes
@@ -214,13 +220,15 @@ def _audit(model: schema.ModelT) -> Audit:
         float_islands=_count_groups(graph, floats, flowing) if kind == "int8_mixed" else 0,
         input=_describe_tensor(graph.tensors[graph.inputs[0]]),
         output=_describe_tensor(graph.tensors[graph.outputs[0]]),
-        min_runtime=_min_runtime(model, codes),
+        min_runtime=_min_runtime(model),
     )
 
 
-def _count_groups(graph, numbers: Sequence[int], flowing) -> int:
+def _count_groups(
+    graph: schema.SubGraphT, numbers: Sequence[int], flowing: Callable[[Sequence[int]], list[int]]
+) -> int:
     """Return how many connected groups some operators form, joined by what flows between them."""
-    groups = []
+    groups: list[set[int]] = []
     for number in numbers:
         operator = graph.operators[number]
         touched = set(flowing(operator.inputs)) | set(flowing(operator.outputs))
@@ -230,25 +238,13 @@ def _count_groups(graph, numbers: Sequence[int], flowing) -> int:
     return len(groups)
 
 
-def _describe_tensor(tensor) -> tuple[str, float, int]:
+def _describe_tensor(tensor: schema.TensorT) -> tuple[str, float, int]:
     """Return a tensor's type, scale and zero point."""
     numbers = tensor.quantization
     has_scale = numbers is not None and numbers.scale is not None and len(numbers.scale)
     scale = float(numbers.scale[0]) if has_scale else 0.0
     zero_point = int(numbers.zeroPoint[0]) if has_scale and len(numbers.zeroPoint) else 0
     return TYPE_NAMES[tensor.type], scale, zero_point
-
-
-def _min_runtime(model, codes: Sequence[int]) -> str:
-    """Return the lowest release of TensorFlow Lite that knows all of a model's operators."""
-    lowest = (1, 5, 0)
-    for code, entry in zip(codes, model.operatorCodes, strict=True):
-        name = OPERATOR_NAMES.get(code, "?")
-        releases = FIRST_RELEASES.get(name, "").split()
-        if not 1 <= entry.version <= len(releases):
-            return f"unknown: {name} {entry.version}"
-        lowest = max(lowest, tuple(int(n) for n in releases[entry.version - 1].split(".")))
-    return ".".join(str(number) for number in lowest)
 
 
 def check_claim(content: bytes, variant: str) -> None:
@@ -310,19 +306,13 @@ def embed(content: bytes, labels: Sequence[str], facts: Mapping[str, object]) ->
             the metadata block. "sha256" is added: that of the model's bytes, up to the archive.
     """
     model = unpack(_split_archive(content)[0])
-    block = np.frombuffer(_metadata_block(labels, facts), np.uint8)
-    needed = audit(model).min_runtime
-    # The converter notes the release that a file needs; litert-quantizer leaves the old note.
-    release = np.frombuffer(needed.encode().ljust(16, b"\0"), np.uint8)
-    model.metadata = model.metadata or []
-    places = {_text(entry.name): entry.buffer for entry in model.metadata}
-    if METADATA_NAME not in places:
-        places[METADATA_NAME] = len(model.buffers)
-        model.buffers.append(schema.BufferT())
-        model.metadata.append(schema.MetadataT(METADATA_NAME, places[METADATA_NAME]))
-    model.buffers[places[METADATA_NAME]].data = block
-    if "min_runtime_version" in places and needed[0].isdigit():
-        model.buffers[places["min_runtime_version"]].data = release
+    note = _find_note(model, METADATA_NAME)
+    if note is None:
+        note = schema.BufferT()
+        entry = schema.MetadataT(METADATA_NAME, len(model.buffers))
+        model.metadata = [*(model.metadata or []), entry]
+        model.buffers.append(note)
+    note.data = np.frombuffer(_metadata_block(labels, facts), np.uint8)
     body = pack(model)
 
     said = dict(facts) | {"sha256": hashlib.sha256(body).hexdigest()}
@@ -359,21 +349,17 @@ def read(content: bytes) -> Contents:
         facts = json.loads(_read_entry(archive, FACTS_FILE))
     unpacked = unpack(model)
     mean = std = None
-    labels_file = LABELS_FILE
-    for entry in unpacked.metadata or []:
-        if _text(entry.name) == METADATA_NAME:
-            try:
-                block = bytes(unpacked.buffers[entry.buffer].data)
-                mean, std, labels_file = _read_metadata_block(block)
-            except Exception as error:
-                raise DamagedFileError(
-                    f"It is damaged: its metadata cannot be read ({error})."
-                ) from error
-            if labels_file and labels_file not in names:
-                raise DamagedFileError(
-                    "It is cut short: its metadata name a file of labels, which is not there."
-                )
-    if labels_file in names:
+    labels_file: str | None = LABELS_FILE
+    try:
+        if (note := _find_note(unpacked, METADATA_NAME)) is not None:
+            mean, std, labels_file = _read_metadata_block(bytes(note.data))
+    except Exception as error:
+        raise DamagedFileError(f"It is damaged: its metadata cannot be read ({error}).") from error
+    if note is not None and labels_file and labels_file not in names:
+        raise DamagedFileError(
+            "It is cut short: its metadata name a file of labels, which is not there."
+        )
+    if archive and labels_file in names:
         labels = _read_entry(archive, labels_file).splitlines()
     return Contents(model, labels, facts, mean, std)
 
@@ -453,7 +439,7 @@ def _metadata_block(labels: Sequence[str], facts: Mapping[str, object]) -> bytes
     return bytes(builder.Output())
 
 
-def _build(builder: flatbuffers.Builder, value) -> int:
+def _build(builder: flatbuffers.Builder, value: str | np.ndarray | list | dict[int, Any]) -> int:
     """Write a text, an array, a list or a table, what it holds first, and return where it lies."""
     if isinstance(value, str):
         return builder.CreateString(value)
@@ -466,16 +452,16 @@ def _build(builder: flatbuffers.Builder, value) -> int:
             builder.PrependUOffsetTRelative(place)
         return builder.EndVector()
     # A whole number in a table is a byte that names one of several choices.
-    places = {
+    fields = {
         slot: item if isinstance(item, int) else _build(builder, item)
         for slot, item in value.items()
     }
     builder.StartObject(max(value, default=-1) + 1)
-    for slot, place in places.items():
+    for slot, field in fields.items():
         if isinstance(value[slot], int):
-            builder.PrependUint8Slot(slot, place, 0)
+            builder.PrependUint8Slot(slot, field, 0)
         else:
-            builder.PrependUOffsetTRelativeSlot(slot, place, 0)
+            builder.PrependUOffsetTRelativeSlot(slot, field, 0)
     return builder.EndObject()
 
 

@@ -94,17 +94,6 @@ def test_the_first_preferred_variant_that_passed_on_validation_is_chosen():
         gate.choose_variant(rows, ["int4"])
 
 
-def test_int8_mixed_stands_next_to_int8():
-    rows = table(
-        ("int8", "validation", 0.5, 0.5),
-        ("int8_weights", "validation", 0.0, 1.0),
-        ("int8_mixed", "validation", 0.0, 1.0),
-    )
-    rows["passed"] = gate.gate(rows, 0.02, 0.95)
-    assert gate.choose_variant(rows, ["int8", "int8_weights"]) == "int8_mixed"
-    assert gate.choose_variant(rows, ["int8_weights", "int8"]) == "int8_weights"
-
-
 def test_nothing_passed_is_an_error_with_the_figures():
     rows = table(("int8", "validation", 0.5, 0.25))
     with pytest.raises(gate.GateError, match=r"int8 loses 0.500 and agrees on 0.250"):
@@ -119,23 +108,26 @@ def test_recipes_are_tried_until_one_passes(tflite_files, small_model, calibrati
     dataset = tf.data.Dataset.from_tensor_slices((pixels, np.zeros((len(pixels), 4)))).batch(4)
     probabilities = small_model.predict(pixels, verbose=0)
     rows = pd.DataFrame({"path": "x", "split": "validation", "label": ["acne"] * len(pixels)})
-    predictions = prediction_frame(rows, probabilities, CLASS_NAMES)
     asked = []
 
     def recipe(name, content):
         return {name: lambda: asked.append(name) or content}
 
-    def attempt(*recipes):
+    def attempt(recipes, probabilities=probabilities):
         asked.clear()
-        joined = {name: make for entry in recipes for name, make in entry.items()}
-        return gate.try_recipes(joined, predictions, dataset, CLASS_NAMES, 0.02, 0.95)
+        predictions = prediction_frame(rows, probabilities, CLASS_NAMES)
+        return gate.try_recipes(recipes, predictions, dataset, CLASS_NAMES, 0.02, 0.95)
 
     good, bad = tflite_files["int8"], turned_upside_down(tflite_files["int8"])
-    tried, files, made_by = attempt(recipe("a", bad), recipe("b", good), recipe("c", bad))
+    tried, content, made_by = attempt(recipe("a", bad) | recipe("b", good) | recipe("c", bad))
     assert asked == ["a", "b"] and tried["passed"].tolist() == [False, True]
-    assert files == {"int8": good} and made_by == {"int8": "b"}
-    tried, files, made_by = attempt(recipe("a", bad))
-    assert tried["passed"].tolist() == [False] and made_by == {"int8": "a"}
+    assert (content, made_by) == (good, "b")
+    # Where none passes, the one that agrees best goes on, and of equals the first.
+    others = np.concatenate([probabilities[:7], np.roll(probabilities[7:], 1, axis=1)])
+    for recipes in (recipe("a", bad) | recipe("b", good), recipe("b", good) | recipe("a", bad)):
+        tried, content, made_by = attempt(recipes | recipe("c", good), others)
+        assert tried["passed"].tolist() == [False] * 3
+        assert (content, made_by) == (good, "b")
 
 
 def test_the_verdict_can_be_read_by_whoever_decides():

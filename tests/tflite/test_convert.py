@@ -1,13 +1,8 @@
 """Tests of dermaface.tflite.convert: every variant of a small model."""
 
-from conftest import CLASS_NAMES
-from dermaface.evaluation.scores import prediction_frame
-from dermaface.quiet_tensorflow import tf
-from dermaface.release import gate
 from dermaface.tflite import convert, runtime
 from dermaface.tflite import file as tflite_file
 import numpy as np
-import pandas as pd
 import pytest
 
 
@@ -59,48 +54,29 @@ def test_variants_answer_like_keras(tflite_files, changes, variant):
     assert (changes(tflite_files[variant]) <= LIMITS[variant]).all()
 
 
-def cut_ranges(measure_ranges):
-    """Return a `measure_ranges` that cuts every range but the input's to 40 %."""
-
-    def cut(*arguments):
-        ranges = measure_ranges(*arguments)
-        return np.concatenate([ranges[:1], 0.4 * ranges[1:]])
-
-    return cut
+measure_ranges = convert.measure_ranges
 
 
-def from_zeros(representative_dataset):
-    """Return a `representative_dataset` of black pictures."""
-    return lambda calibration: representative_dataset(np.zeros_like(calibration))
+def cut_ranges(rounded, tensors, calibration):
+    """Return every range but the input's cut to 40 %."""
+    ranges = measure_ranges(rounded, tensors, calibration)
+    return np.concatenate([ranges[:1], 0.4 * ranges[1:]])
 
 
-@pytest.mark.parametrize("recipe", [convert.quantize, convert.quantize_static])
-@pytest.mark.parametrize(
-    ("name", "harm"), [("measure_ranges", cut_ranges), ("representative_dataset", from_zeros)]
-)
-def test_wrong_ranges_would_be_seen(rounded, calibration, changes, monkeypatch, name, harm, recipe):
-    monkeypatch.setattr(convert, name, harm(getattr(convert, name)))
-    turned, largest, mean = changes(recipe(rounded, calibration)) / LIMITS["int8"]
+def ranges_of_black_pictures(rounded, tensors, calibration):
+    return measure_ranges(rounded, tensors, np.zeros_like(calibration))
+
+
+@pytest.mark.parametrize("wrong_ranges", [cut_ranges, ranges_of_black_pictures])
+def test_wrong_ranges_would_be_seen(rounded, calibration, changes, monkeypatch, wrong_ranges):
+    monkeypatch.setattr(convert, "measure_ranges", wrong_ranges)
+    turned, largest, mean = changes(convert.quantize(rounded, calibration)) / LIMITS["int8"]
     assert turned > 4 and largest > 2 and mean > 5
 
 
 def test_rounding_by_black_pictures_would_be_seen(converted, calibration, changes):
     content = convert.round_weights(converted["float32"], np.zeros_like(calibration))
     assert changes(content)[-1] > 1.2 * LIMITS["int8_weights"][-1]
-
-
-def test_the_first_recipe_wins(rounded, calibration, sample_pictures, keras_answers):
-    pixels, classes = sample_pictures
-    names = np.array(CLASS_NAMES)
-    photos = pd.DataFrame({"path": "x", "split": "validation", "label": names[classes]})
-    predictions = prediction_frame(photos, keras_answers, CLASS_NAMES)
-    dataset = tf.data.Dataset.from_tensor_slices((pixels.astype("float32"), classes)).batch(16)
-    recipes = convert.further_recipes(rounded, calibration, 5)
-    tried, files, made_by = gate.try_recipes(
-        recipes, predictions, dataset, CLASS_NAMES, max_accuracy_drop=0.02, min_agreement=0.95
-    )
-    assert made_by == {"int8": "converter, 10 photos"} and list(files) == ["int8"]
-    assert tried["passed"].tolist() == [True] and tried["accuracy"].item() >= 0.9
 
 
 @pytest.mark.parametrize("variant", convert.VARIANTS)
@@ -125,11 +101,12 @@ def test_every_variant_is_what_its_name_says(tflite_files, variant):
     assert tflite_file.audit(tflite_files[variant]).kind == variant
 
 
-def test_the_first_calibration_picture_reaches_both_ends_of_the_range():
-    grey = np.full((3, 8, 8, 3), 128, np.uint8)
-    batches = [batch for (batch,) in convert.representative_dataset(grey)]
+def test_the_first_calibration_picture_reaches_both_ends_of_the_range(rounded):
+    grey = np.full((3, 96, 96, 3), 128, np.uint8)
+    (picture,) = tflite_file.unpack(rounded).subgraphs[0].inputs
+    batches = [batch for (batch,) in convert.observe(rounded, [picture], grey)]
     assert [(b.min(), b.max()) for b in batches] == [(0, 255), (128, 128), (128, 128)]
-    assert batches[0].shape == (1, 8, 8, 3) and batches[0].dtype == np.float32
+    assert batches[0].shape == (1, 96, 96, 3) and batches[0].dtype == np.float32
 
 
 def test_wrong_arguments():
@@ -174,18 +151,3 @@ def test_rounded_weights_answer_alike_and_are_kept_by_a_quantizer(
     assert 0 < np.abs(after - before).max() <= LIMITS["int8_weights"][1]
     again = ask(tflite_files["int8_weights"], calibration)
     np.testing.assert_allclose(again, after, atol=5e-3)
-
-
-def test_the_other_recipes(rounded, mixed_file, calibration, changes):
-    recipes = convert.further_recipes(rounded, calibration, 5)
-    assert list(recipes) == [
-        "converter, 10 photos",
-        "litert-quantizer",
-        "litert-quantizer, most sensitive layers in floats",
-    ]
-    files = [make() for make in list(recipes.values())[:2]]
-    for content, kind in zip([*files, mixed_file], ("int8", "int8", "int8_mixed"), strict=True):
-        found = tflite_file.audit(content)
-        assert found.kind == kind and found.takes_raw_bytes
-        assert bool(found.float_operators) == (kind == "int8_mixed")
-        assert (changes(content) <= LIMITS["int8"]).all()
