@@ -74,7 +74,7 @@ def unpack(model: bytes) -> schema.ModelT:
 class _AlignedBuilder(flatbuffers.Builder):
     """A builder that puts every block of numbers at a multiple of 16 bytes, as kernels want it."""
 
-    def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: D102 (the library's name)
+    def CreateNumpyVector(self, x: np.ndarray) -> int:
         self.Prep(16, x.nbytes)
         return super().CreateNumpyVector(x)
 
