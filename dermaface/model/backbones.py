@@ -5,14 +5,19 @@ import difflib
 import math
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from dermaface.quiet_tensorflow import keras
+    import pandas as pd
 
 # Keras is imported where it is used: the command checks the name of a backbone without it.
 
 TINY_WEIGHTS = Path(__file__).with_name("tiny_weights.npz")
 
-# What the pixels 0..255 become inside the model: two factors a channel, scale and offset.
+# What the pixels 0..255 become inside the model: two factors per channel, scale and offset.
 # "imagenet" subtracts the mean of ImageNet's photos and divides by their standard deviation.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SCALINGS = {
@@ -142,7 +147,7 @@ def get_backbone(name: str) -> Backbone:
     return BACKBONES[name]
 
 
-def cost_table():
+def cost_table() -> "pd.DataFrame":
     """Return a table of all named backbones for choosing one."""
     import pandas as pd
 
@@ -151,7 +156,9 @@ def cost_table():
     return table.astype(float).astype({"image_size": int, "multiply_adds": int})
 
 
-def apply_backbone(name: str, pixels, weights: str = "pretrained", alpha: float = 1.0):
+def apply_backbone(
+    name: str, pixels: "keras.KerasTensor", weights: str = "pretrained", alpha: float = 1.0
+) -> "keras.KerasTensor":
     """Put a backbone, with its input scaling, on top of a tensor of pixels.
 
     Args:
@@ -208,7 +215,7 @@ def apply_backbone(name: str, pixels, weights: str = "pretrained", alpha: float 
     return base.output
 
 
-def _apply_hub(name: str, pixels, weights: str):
+def _apply_hub(name: str, pixels: "keras.KerasTensor", weights: str) -> "keras.KerasTensor":
     """Put a TensorFlow Hub module on top of a tensor of pixels."""
     from dermaface.model.hub import HubFeatures
     from dermaface.quiet_tensorflow import keras
@@ -222,7 +229,7 @@ def _apply_hub(name: str, pixels, weights: str):
     return HubFeatures(HUB_HANDLES.get(name, name), name="hub")(scaled)
 
 
-def _set_imagenet_normalization(base) -> None:
+def _set_imagenet_normalization(base: "keras.Model") -> None:
     """Make EfficientNetB0's own scaling the same whether or not weights were loaded.
 
     Keras's function repairs a mistake in the stored variances (they hold standard deviations) by a
@@ -236,8 +243,8 @@ def _set_imagenet_normalization(base) -> None:
     layer.finalize_state()
 
 
-def load_weights(base, name: str, weights: str, alpha: float = 1.0) -> None:
-    """Load a backbone's weights into its layers; see `apply_backbone` for the arguments."""
+def load_weights(base: "keras.Model", name: str, weights: str, alpha: float = 1.0) -> None:
+    """Load the weights that `apply_backbone` is told to take into a backbone's layers."""
     if weights == "random":
         return
     if weights == "pretrained" and name == "tiny":
@@ -256,7 +263,7 @@ def load_weights(base, name: str, weights: str, alpha: float = 1.0) -> None:
         raise ValueError(f"The weights in {str(path)!r} do not fit {name}: {error}") from error
 
 
-def _load_tiny_weights(base) -> None:
+def _load_tiny_weights(base: "keras.Model") -> None:
     """Load the float16 weights that come with the package."""
     with np.load(TINY_WEIGHTS) as arrays:
         for layer in base.layers:

@@ -60,7 +60,7 @@ def build_head(
     l2: float = 0.0,
     batch_normalization: bool = False,
 ) -> keras.Model:
-    """Build the head alone, from pooled features to probabilities; see `build_model`."""
+    """Build the head of `build_model` alone, from pooled features to probabilities."""
     features = keras.Input((num_features,), name="features")
     outputs = _attach_head(
         features, num_classes, dense_units, dropout_rate, l2, batch_normalization
@@ -69,13 +69,13 @@ def build_head(
 
 
 def _attach_head(
-    x,
+    x: keras.KerasTensor,
     num_classes: int,
     dense_units: Sequence[int],
     dropout_rate: float,
     l2: float,
     batch_normalization: bool,
-):
+) -> keras.KerasTensor:
     """Put the head on top of pooled features and return the tensor of probabilities."""
     if num_classes < 2:
         raise ValueError(f"A classifier needs at least two classes; got {num_classes}.")
@@ -146,7 +146,7 @@ def split_model(model: keras.Model, at: str | float = "head") -> tuple[keras.Mod
     What the rest learns, the whole model has learnt, since the layers are the same ones. Keras
     draws the line at a single tensor, so where `at` lies inside a block of parallel branches, the
     cut is at the block's start, and the layers between the two stay frozen in the rest.
-    BatchNormalization of the backbone is frozen everywhere, see `set_trainable`.
+    BatchNormalization of the backbone is frozen everywhere, as by `set_trainable`.
 
     Printed in full, for the head, in notebook 03.
 
@@ -178,7 +178,7 @@ def split_model(model: keras.Model, at: str | float = "head") -> tuple[keras.Mod
 
 
 def first_layer(model: keras.Model, at: str | float) -> str:
-    """Return the layer at which learning starts: see `at` of `split_model`.
+    """Return the layer at which learning starts, for an `at` as in `split_model`.
 
     Raises:
         ValueError: a share that is not within 0..1, or a backbone without inner cut points.
@@ -186,7 +186,7 @@ def first_layer(model: keras.Model, at: str | float) -> str:
     try:
         share = float(at)
     except ValueError:
-        return "pooling" if at == "head" else at
+        return "pooling" if at == "head" else str(at)
     if not 0 <= share <= 1:
         raise ValueError(f"A share of the backbone to freeze must lie within 0..1; got {at}.")
     starts = block_starts(model)

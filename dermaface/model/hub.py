@@ -5,6 +5,7 @@
 
 import os
 import re
+from typing import Any
 import warnings
 
 from dermaface.quiet import quiet
@@ -24,8 +25,8 @@ class HubFeatures(keras.layers.Layer):
         handle: URL, Kaggle handle or folder of a module.
     """
 
-    def __init__(self, handle: str, **kwargs):
-        """Load the module; see the class."""
+    def __init__(self, handle: str, **kwargs: Any):
+        """Load the module."""
         super().__init__(**kwargs)
         self.handle = handle
         self._module = load_module(handle)
@@ -41,7 +42,7 @@ class HubFeatures(keras.layers.Layer):
         ]
         self.built = True
 
-    def call(self, images):
+    def call(self, images: tf.Tensor) -> tf.Tensor:
         """Return the features, float32 (batch, features)."""
         try:
             features = self._run(images)
@@ -56,11 +57,11 @@ class HubFeatures(keras.layers.Layer):
         if features.shape.rank != 2:
             raise ValueError(
                 f"The module {self.handle!r} gives an output of shape {tuple(features.shape)}, not "
-                "a vector a picture. Choose a feature-vector module."
+                "one vector per picture. Choose a feature-vector module."
             )
         return features
 
-    def _run(self, images):
+    def _run(self, images: tf.Tensor) -> tf.Tensor | dict[str, tf.Tensor]:
         """Call the module the way that its format asks for."""
         module = self._module
         if callable(module):
@@ -75,7 +76,7 @@ class HubFeatures(keras.layers.Layer):
         return super().get_config() | {"handle": self.handle}
 
 
-def load_module(handle: str):
+def load_module(handle: str) -> Any:
     """Load a TensorFlow Hub module.
 
     Args:
@@ -110,13 +111,13 @@ def load_module(handle: str):
     return module
 
 
-def _signature_name(module) -> str | None:
+def _signature_name(module: Any) -> str | None:
     """Return the signature to call: of the format of TensorFlow 1, or what Keras exports."""
     names = getattr(module, "signatures", {})
     return next((name for name in ("default", "serving_default") if name in names), None)
 
 
-def _variables(module) -> list[tuple[tf.Variable, bool]]:
+def _variables(module: Any) -> list[tuple[tf.Variable, bool]]:
     """Return the variables that a module computes with, and whether each may be trained."""
     if hasattr(module, "variables"):  # what TensorFlow Hub's modules promise to have
         trainable = {id(variable) for variable in getattr(module, "trainable_variables", ())}

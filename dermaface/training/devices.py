@@ -1,5 +1,6 @@
 """What the machine has: GPUs, half precision, several GPUs at once, and memory."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from dermaface.processors import count_processors
@@ -116,7 +117,7 @@ def training_memory(model: keras.Model, batch_size: int) -> int:
 
     Args:
         model: with `trainable` set as it will be trained.
-        batch_size: images a step.
+        batch_size: images per step.
     """
     sizes = [values_in(layer.output.shape) for layer in model.layers]
     first = next((n for n, layer in enumerate(model.layers) if layer.trainable_weights), len(sizes))
@@ -125,7 +126,7 @@ def training_memory(model: keras.Model, batch_size: int) -> int:
     return 4 * (batch_size * (frozen + 2 * sum(sizes[first:])) + weights)
 
 
-def values_in(shape) -> int:
+def values_in(shape: Iterable[int | None]) -> int:
     """Return the number of values in a tensor, the batch left out."""
     return int(np.prod([size for size in shape if size], dtype=np.int64))
 

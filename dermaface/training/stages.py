@@ -4,6 +4,7 @@ from collections.abc import Sequence
 import json
 import math
 from pathlib import Path
+from typing import Any
 import zipfile
 
 from dermaface.progress import progress_bar
@@ -82,8 +83,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     At the start of each epoch it sets the learning rate. At the end it keeps the weights if the
     validation loss was never lower, and ends the stage if it has not been for a while. With a file,
-    it also writes everything there that the next epoch hangs on; a second `Checkpoint` on this file
-    puts it back, and `fit` must be told to start at `initial_epoch`.
+    it also writes there all that the next epoch depends on; a second `Checkpoint` on this file puts
+    it back, and `fit` must be told to start at `initial_epoch`.
     """
 
     def __init__(
@@ -102,11 +103,11 @@ class Checkpoint(keras.callbacks.Callback):
             stage: its name in `history.csv`.
             epochs: at the most.
             learning_rate: of the first epoch.
-            schedule: see `learning_rate_at`.
+            schedule: as for `learning_rate_at`.
             early_stopping_patience: epochs without a lower validation loss after which the stage
                 ends; 0 trains all epochs.
             path: the file, `.npz`; None keeps all in memory.
-            key: what the stage hangs on besides its weights; a file with another key is not used.
+            key: what the stage depends on besides its weights; a file with another key is not used.
 
         Raises:
             ValueError: there is no such schedule, or an argument is out of range.
@@ -121,7 +122,10 @@ class Checkpoint(keras.callbacks.Callback):
         self.stage, self.epochs, self.learning_rate = stage, epochs, learning_rate
         self.schedule, self.patience = schedule, early_stopping_patience
         self.path, self.key = path, key
-        self.rows, self.start, self.best, self.saved = [], None, None, None
+        self.rows: list[dict] = []
+        self.start: list[np.ndarray] = []
+        self.best: list[np.ndarray] = []
+        self.saved: list[np.ndarray] = []
         self._read()
 
     @property
@@ -143,7 +147,7 @@ class Checkpoint(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Note the weights that the stage starts from, and put back what an earlier one wrote."""
         self.start = self.model.get_weights()
-        if self.saved is not None:
+        if self.saved:
             self.model.optimizer.build(self.model.trainable_variables)
             for variable, value in zip(self._variables(), self.saved, strict=True):
                 variable.assign(value)
@@ -165,7 +169,7 @@ class Checkpoint(keras.callbacks.Callback):
         if logs:
             self._check("loss", logs["loss"])
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
         """Note the epoch's figures and keep what has to be kept.
 
         Raises:
@@ -199,7 +203,7 @@ class Checkpoint(keras.callbacks.Callback):
             )
 
     def _variables(self) -> list:
-        """Return all that the next step hangs on: weights, states of dropout, the optimizer's."""
+        """Return all that the next step depends on: weights, states of dropout, the optimizer's."""
         metrics = {id(variable) for variable in self.model.metrics_variables}
         own = [v for v in self.model.variables if id(v) not in metrics]
         return [*own, *self.model.optimizer.variables]
@@ -208,8 +212,8 @@ class Checkpoint(keras.callbacks.Callback):
         """Write the file, in one step."""
         if self.path is None:
             return
-        arrays = {f"variable_{n}": np.asarray(v) for n, v in enumerate(self._variables())}
-        arrays |= {f"best_{number}": weight for number, weight in enumerate(self.best)}
+        arrays: dict[str, Any] = {f"best_{n}": weight for n, weight in enumerate(self.best)}
+        arrays |= {f"variable_{n}": np.asarray(v) for n, v in enumerate(self._variables())}
         notes = json.dumps({"key": self.key, "rows": self.rows})
         with atomic_path(self.path) as temporary:
             np.savez(temporary, notes=np.array(notes), **arrays)

@@ -140,7 +140,7 @@ def test_another_image_size_is_said(module):
 def test_an_output_that_is_no_vector_is_said(tmp_path):
     pixels = keras.Input((32, 32, 3))
     grid = hub.save_module(keras.Model(pixels, keras.layers.ReLU()(pixels)), str(tmp_path / "m"))
-    with pytest.raises(ValueError, match="not a vector a picture"):
+    with pytest.raises(ValueError, match="not one vector per picture"):
         build.build_model(3, backbone=grid, image_size=32)
 
 
