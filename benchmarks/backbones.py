@@ -82,7 +82,7 @@ def try_backbone(name: str, folder: Path, root: Path, frame, options) -> dict:
     model = build.build_model(len(class_names), handle, image_size, weights=weights)
 
     def dataset(rows):
-        return datasets.make_dataset(rows, root, class_names, image_size, batch_size=16)
+        return datasets.make_dataset(rows, root, class_names, image_size, datasets.Order(16))
 
     if weights == "random":
         settle_statistics(model, next(iter(dataset(frame.tail(64)).unbatch().batch(64)))[0])

@@ -23,6 +23,7 @@ import numpy as np
 from PIL import Image
 
 BATCH_SIZE = 32
+SHUFFLED = datasets.Order(BATCH_SIZE, shuffle=True)
 PASSES = 10
 # The same changes in both; Keras counts the rotation in degrees.
 STRENGTHS = {"rotation": 0.05, "translation": 0.1, "zoom": 0.1, "contrast": 0.0}
@@ -72,15 +73,11 @@ def report(name: str, folder: Path, options: argparse.Namespace) -> None:
     augment = datasets.make_augmentation(True, **STRENGTHS)
 
     def ours(augment=None):
-        return datasets.make_dataset(
-            frame, root, class_names, size, BATCH_SIZE, shuffle=True, augment=augment
-        )
+        return datasets.make_dataset(frame, root, class_names, size, SHUFFLED, augment)
 
     def kept(augment=None):
-        decoded = datasets.make_dataset(frame, root, class_names, size, BATCH_SIZE)
-        return features.cache_pixels(
-            decoded, key={}, augment=augment, shuffle=True, batch_size=BATCH_SIZE
-        )
+        decoded = datasets.make_dataset(frame, root, class_names, size)
+        return features.cache_pixels(decoded, key={}, augment=augment, order=SHUFFLED)
 
     def keras_generator():
         generator = tf.keras.preprocessing.image.ImageDataGenerator(

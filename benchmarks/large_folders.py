@@ -24,17 +24,20 @@ from PIL import Image
 # One epoch of the head on kept features, then one of the whole network on kept pixels.
 TRAIN = """
 import resource, sys
-from dermaface import datasets, features, images, models
+from dermaface.model import build
+from dermaface.photos import images
 from dermaface.quiet_tensorflow import keras
+from dermaface.training import datasets, features
 root, frame = images.find_images(sys.argv[1])
 frame = frame.sample(int(sys.argv[2]), random_state=0)
 augment = datasets.make_augmentation()
-train_ds = datasets.make_dataset(frame, root, ["a", "b"], 32, 64)
-model = models.build_model(2, "tiny", 32)
+train_ds = datasets.make_dataset(frame, root, ["a", "b"], 32, datasets.Order(64))
+model = build.build_model(2, "tiny", 32)
 for at in ("head", model.layers[1].name):
-    frozen, learner = models.split_model(model, at)
+    frozen, learner = build.split_model(model, at)
     kept = features.cache_features(
-        frozen, train_ds, key={}, views=2, augment=augment, shuffle=True, path=sys.argv[3]
+        frozen, train_ds, key={}, views=2, augment=augment, path=sys.argv[3],
+        order=datasets.Order(shuffle=True),
     )
     learner.compile("adam", "categorical_crossentropy")
     learner.fit(kept, shuffle=False, verbose=0)

@@ -34,6 +34,7 @@ import pandas as pd
 
 PARAMETERS = pipeline.read_parameters(runs.project_root() / "notebooks" / "params" / "photos.yaml")
 BATCH_SIZE = 32
+SHUFFLED = datasets.Order(BATCH_SIZE, shuffle=True)
 # As in notebook 02, with what photos.yaml changes.
 STRENGTHS = {"rotation": 0.05, "translation": 0.1, "zoom": 0.1, "contrast": 0.2}
 HEAD_VIEWS = 4
@@ -98,10 +99,10 @@ class Photos:
         self.size = PARAMETERS["image_size"]
         self.augment = datasets.make_augmentation(True, **STRENGTHS)
 
-    def dataset(self, split: str, **options) -> tf.data.Dataset:
+    def dataset(self, split: str, order=datasets.IN_ORDER, augment=None) -> tf.data.Dataset:
         """Return the photos of a split in batches."""
         return datasets.make_dataset(
-            self.frames[split], self.root, self.class_names, self.size, BATCH_SIZE, **options
+            self.frames[split], self.root, self.class_names, self.size, order, augment
         )
 
     def model(self) -> keras.Model:
@@ -115,13 +116,13 @@ class Photos:
     def features(self, frozen: keras.Model, path: Path, views: int = 1):
         """Return features of the training photos, shuffled, and of the validation photos."""
         augment = self.augment if views > 1 else None
-        kept = functools.partial(features.cache_features, frozen, path=path, batch_size=BATCH_SIZE)
+        kept = functools.partial(features.cache_features, frozen, path=path)
         train = kept(
             self.dataset("train"),
             key={"split": "train"},
             views=views,
             augment=augment,
-            shuffle=True,
+            order=SHUFFLED,
         )
         return train, kept(self.dataset("validation"), key={"split": "validation"})
 
@@ -223,7 +224,7 @@ def fine_tuning(photos: Photos, folder: Path) -> None:
     )
     for name, train in (
         ("ImageDataGenerator and fit", photos.generator()),
-        ("fit on own datasets", photos.dataset("train", shuffle=True, augment=photos.augment)),
+        ("fit on own datasets", photos.dataset("train", SHUFFLED, photos.augment)),
     ):
         other, live = photos.model(), []
         build.set_trainable(other, first)
@@ -281,7 +282,7 @@ def live(photos: Photos, folder: Path) -> None:
                 data = photos.features(frozen, folder)
             else:
                 learner = model
-                data = photos.dataset("train", shuffle=True), photos.dataset("validation")
+                data = photos.dataset("train", SHUFFLED), photos.dataset("validation")
             checkpoint = fit(learner, *data, epochs, rate, schedule)
             stages.keep_if_better(learner, checkpoint)
             outcomes.append([row["val_accuracy"] for row in checkpoint.rows])

@@ -1,6 +1,7 @@
 """Photos to `tf.data` batches, and their augmentation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+import dataclasses
 import functools
 import itertools
 from pathlib import Path
@@ -12,23 +13,62 @@ from dermaface.quiet_tensorflow import tf
 import numpy as np
 import pandas as pd
 
+SCALAR = tf.TensorSpec((), tf.int64)
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """In which batches and in which order images come.
+
+    The order and the augmentation of an epoch follow from `seed` and the number of the epoch alone,
+    so that a training that was interrupted can go on as if it had not been.
+
+    Attributes:
+        batch_size: images per batch; the last batch may be smaller.
+        shuffle: whether every epoch has an order of its own; else it is that of the rows.
+        drop_remainder: whether to leave out a last batch that is not full.
+        seed: of the order and the augmentation.
+        first_epoch: the number of the epoch that the first pass is, from 0.
+    """
+
+    batch_size: int = 32
+    shuffle: bool = False
+    drop_remainder: bool = False
+    seed: int = 0
+    first_epoch: int = 0
+
+    def of_epoch(self, count: int, epoch: int) -> np.ndarray:
+        """Return the numbers 0..count-1 in the order of one epoch, int64 (count,)."""
+        if not self.shuffle:
+            return np.arange(count)
+        return np.random.default_rng((self.seed, epoch)).permutation(count)
+
+    def count_batches(self, count: int) -> int:
+        """Return the number of batches that `count` images make.
+
+        Raises:
+            ValueError: `drop_remainder` with fewer images than a batch.
+        """
+        if self.drop_remainder and count < self.batch_size:
+            raise ValueError(
+                f"{count} photos do not fill a batch of {self.batch_size}. Set a smaller "
+                "batch_size."
+            )
+        return count // self.batch_size if self.drop_remainder else -(-count // self.batch_size)
+
+
+IN_ORDER = Order()  # as the rows stand
+
 
 def make_dataset(
     images: pd.DataFrame,
     root: Path,
     class_names: list[str],
     image_size: int,
-    batch_size: int = 32,
-    shuffle: bool = False,
+    order: Order = IN_ORDER,
     augment: Callable | None = None,
-    seed: int = 0,
-    drop_remainder: bool = False,
-    first_epoch: int = 0,
 ) -> tf.data.Dataset:
     """Return batches of (pixels, one-hot labels), read from disk in parallel and ahead of use.
-
-    The order and the augmentation of an epoch follow from `seed` and the number of the epoch alone,
-    so that a training that was interrupted can go on as if it had not been.
 
     Args:
         images: rows with `path` (relative to `root`) and `label`, as in `images.csv`; with what
@@ -36,87 +76,73 @@ def make_dataset(
         root: the data root.
         class_names: the classes in index order.
         image_size: side of the square in pixels.
-        batch_size: images a batch; the last batch may be smaller.
-        shuffle: whether every epoch sees the images in a new order.
+        order: of the images.
         augment: as from `make_augmentation`, applied to every batch.
-        seed: of the order and the augmentation.
-        drop_remainder: whether to leave out a last batch that is not full.
-        first_epoch: the number of the epoch that the first pass over the dataset is, from 0.
 
     Returns:
         A dataset of float32 (batch, image_size, image_size, 3), whole grey levels 0..255 unless
         augmented, and float32 (batch, num_classes).
 
     Raises:
-        ValueError: `drop_remainder` with fewer images than a batch.
+        ValueError: `order` drops a batch that is not full, and none is.
     """
     paths = [str(root / path) for path in images["path"]]
-    if drop_remainder and len(paths) < batch_size:
-        raise ValueError(
-            f"{len(paths)} photos do not fill a batch of {batch_size}. Set a smaller batch_size."
-        )
+    batches = order.count_batches(len(paths))
     indices = [class_names.index(label) for label in images["label"]]
-    decoders, turns = _decoders(images, image_size)
+    ratios, turns = _decoders(images, image_size)
     # Only what occurs is built into the graph: a folder of upright JPEG files needs no choice.
-    kinds, decoders = np.unique(decoders, return_inverse=True)
-    orientations, turns = np.unique(turns, return_inverse=True)
-    choices = decoders.astype(np.int32), turns.astype(np.int32)
+    ratio_kinds, ratios = np.unique(ratios, return_inverse=True)
+    turn_kinds, turns = np.unique(turns, return_inverse=True)
+    choices = ratios.astype(np.int32), turns.astype(np.int32)
     rows = tuple(map(tf.constant, (paths, indices, *choices)))
-    dataset = epoch_orders(len(paths), shuffle, seed, first_epoch).unbatch()
 
-    def read(number, epoch):
-        path, index, decoder, turn = (column[number] for column in rows)
-        pixels = _choose(decoder, [functools.partial(DECODERS[k], path, image_size) for k in kinds])
-        pixels = _choose(turn, [functools.partial(TURNS[o], pixels) for o in orientations])
+    def read(number: tf.Tensor, epoch: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        path, index, ratio, turn = (column[number] for column in rows)
+        pixels = _choose(
+            ratio, [functools.partial(_decode, path, image_size, kind) for kind in ratio_kinds]
+        )
+        pixels = _choose(turn, [functools.partial(_turn, pixels, kind) for kind in turn_kinds])
         pixels.set_shape((None, None, 3))
         pixels = tf.image.resize(pixels, (image_size, image_size))
         return pixels, tf.one_hot(index, len(class_names)), epoch
 
-    dataset = dataset.map(read, num_parallel_calls=count_processors())
-    dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
-
-    def finish(number, batch):
+    def finish(number: tf.Tensor, batch: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tf.Tensor]:
         pixels, labels, epochs = batch
         pixels = tf.round(pixels)
         if augment is not None:
-            pixels = augment(pixels, augmentation_seed(seed, epochs[0], number))
+            pixels = augment(pixels, augmentation_seed(order.seed, epochs[0], number))
         return pixels, labels
 
+    dataset = _numbers(len(paths), order).unbatch()
+    dataset = dataset.map(read, num_parallel_calls=count_processors())
+    dataset = dataset.batch(order.batch_size, drop_remainder=order.drop_remainder)
     dataset = dataset.enumerate().map(finish, num_parallel_calls=count_processors())
-    batches = len(paths) // batch_size if drop_remainder else -(-len(paths) // batch_size)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))
     return disable_autotuning(dataset.prefetch(4))
 
 
-def epoch_orders(count: int, shuffle: bool, seed: int, first_epoch: int = 0) -> tf.data.Dataset:
-    """Return a dataset with one element an epoch: the order of the images, and the epoch's number.
+def _numbers(count: int, order: Order) -> tf.data.Dataset:
+    """Return a dataset with one element per epoch, int64 (count,) twice.
 
-    Args:
-        count: images.
-        shuffle: whether the order is a new one in every epoch; else it is 0..count-1.
-        seed: of the orders; that of an epoch does not hang on those before.
-        first_epoch: the number of the first epoch.
-
-    Returns:
-        int64 (count,) twice: the images' numbers, and the epoch's number repeated.
+    They are the images' numbers in order, and the number of the epoch repeated.
     """
     make_generators_quiet()
-    epochs = itertools.count(first_epoch)
+    epochs = itertools.count(order.first_epoch)
 
-    def orders():
+    def numbers() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         epoch = next(epochs)
-        yield epoch_order(count, shuffle, seed, epoch), np.full(count, epoch)
+        yield order.of_epoch(count, epoch), np.full(count, epoch)
 
     signature = tf.TensorSpec((count,), tf.int64)
-    return tf.data.Dataset.from_generator(orders, output_signature=(signature, signature))
+    return tf.data.Dataset.from_generator(numbers, output_signature=(signature, signature))
 
 
 def disable_autotuning(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Return the dataset with its numbers of threads and of batches ahead as they are.
 
-    TensorFlow's thread that would tune them takes its time to find what a processor core each gives
-    at once, and often sleeps on for two or three seconds when an epoch is over, while the next one
-    waits for it.
+    TensorFlow's thread that would tune them takes its time to find what one thread per processor
+    core gives at once, and often sleeps on for two or three seconds when an epoch is over, while
+    the next one waits for it.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
@@ -130,17 +156,7 @@ def make_generators_quiet() -> None:
         list(tf.data.Dataset.from_generator(lambda: iter([0]), output_signature=SCALAR))
 
 
-SCALAR = tf.TensorSpec((), tf.int64)
-
-
-def epoch_order(count: int, shuffle: bool, seed: int, epoch: int) -> np.ndarray:
-    """Return the order of the images in one epoch, int64 (count,); see `epoch_orders`."""
-    if not shuffle:
-        return np.arange(count)
-    return np.random.default_rng((seed, epoch)).permutation(count)
-
-
-def augmentation_seed(seed: int, epoch, number) -> tf.Tensor:
+def augmentation_seed(seed: int, epoch: tf.Tensor | int, number: tf.Tensor | int) -> tf.Tensor:
     """Return the seed, int64 (2,), with which a batch is augmented, unlike that of any other."""
     # Seeds are small and an epoch has fewer than a million batches, so no two seeds are equal.
     return tf.stack([tf.cast(seed, tf.int64), 1_000_000 * tf.cast(epoch, tf.int64) + number])
@@ -151,8 +167,17 @@ def _choose(index: tf.Tensor, choices: list[Callable]) -> tf.Tensor:
     return choices[0]() if len(choices) == 1 else tf.switch_case(index, choices)
 
 
-def _by_pillow(path: tf.Tensor, image_size: int) -> tf.Tensor:
-    """Decode any image file, upright, uint8 (height, width, 3)."""
+def _decode(path: tf.Tensor, image_size: int, ratio: int) -> tf.Tensor:
+    """Decode an image file, uint8 (height, width, 3).
+
+    A plain JPEG file is decoded at 1/`ratio` of its size, as it lies, in parallel and without
+    Python; with 0 for `ratio`, any file is decoded by Pillow, upright.
+    """
+    if ratio:
+        # This method and Pillow's default give the same pixels; TensorFlow's default does not.
+        return tf.io.decode_jpeg(
+            tf.io.read_file(path), channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE"
+        )
     return tf.numpy_function(
         lambda name: decode_image(name.decode(), at_least=2 * image_size),
         [path],
@@ -161,47 +186,27 @@ def _by_pillow(path: tf.Tensor, image_size: int) -> tf.Tensor:
     )
 
 
-def _by_tensorflow(path: tf.Tensor, image_size: int, ratio: int) -> tf.Tensor:
-    """Decode a plain JPEG file at a part of its size, as it lies, uint8 (height, width, 3).
-
-    In parallel and without Python. `INTEGER_ACCURATE` and Pillow's default give the same pixels;
-    TensorFlow's default does not.
-    """
-    return tf.io.decode_jpeg(
-        tf.io.read_file(path), channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE"
-    )
-
-
-# 0 is for any file; else, what a plain JPEG file's sides are divided by.
-DECODERS = {0: _by_pillow} | {
-    ratio: functools.partial(_by_tensorflow, ratio=ratio) for ratio in (1, 2, 4, 8)
-}
-# What makes a photo upright, by its EXIF orientation.
-TURNS = {
-    1: lambda pixels: pixels,
-    2: lambda pixels: pixels[:, ::-1],
-    3: lambda pixels: pixels[::-1, ::-1],
-    4: lambda pixels: pixels[::-1],
-    5: lambda pixels: tf.transpose(pixels, (1, 0, 2)),
-    6: lambda pixels: tf.transpose(pixels, (1, 0, 2))[:, ::-1],
-    7: lambda pixels: tf.transpose(pixels, (1, 0, 2))[::-1, ::-1],
-    8: lambda pixels: tf.transpose(pixels, (1, 0, 2))[::-1],
-}
+def _turn(pixels: tf.Tensor, orientation: int) -> tf.Tensor:
+    """Make a photo upright, by its EXIF orientation, 1..8."""
+    if orientation > 4:
+        pixels = tf.transpose(pixels, (1, 0, 2))
+    down, right = -1 if orientation in (3, 4, 7, 8) else 1, -1 if orientation in (2, 3, 6, 7) else 1
+    return pixels[::down, ::right]
 
 
 def _decoders(images: pd.DataFrame, image_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the key in `DECODERS` and in `TURNS` for each image, int (n,) each.
+    """Return the ratio for `_decode` and the orientation for `_turn` of each image, int (n,) each.
 
     Pillow turns by itself, and it reads what is not a plain JPEG file or is not described.
     """
-    decoders, turns = np.zeros(len(images), int), np.ones(len(images), int)
+    ratios, turns = np.zeros(len(images), int), np.ones(len(images), int)
     if not {"format", "mode", "orientation", "width", "height"} <= set(images.columns):
-        return decoders, turns
+        return ratios, turns
     for number, row in enumerate(images.itertuples()):
         if row.format in ("JPEG", "MPO") and row.mode in ("RGB", "L"):
-            decoders[number] = reduction(row.width, row.height, 2 * image_size)
-            turns[number] = row.orientation if row.orientation in TURNS else 1
-    return decoders, turns
+            ratios[number] = reduction(row.width, row.height, 2 * image_size)
+            turns[number] = row.orientation if row.orientation in range(1, 9) else 1
+    return ratios, turns
 
 
 def make_augmentation(
@@ -231,14 +236,10 @@ def make_augmentation(
     Raises:
         ValueError: a strength is out of range.
     """
-    limits = {"rotation": 0.5, "translation": 0.99, "zoom": 0.99, "contrast": 1.0}
-    strengths = {
-        "rotation": rotation, "translation": translation, "zoom": zoom, "contrast": contrast,
-    }  # fmt: skip
-    for name, limit in limits.items():
-        if not 0 <= strengths[name] <= limit:
-            raise ValueError(f"{name} must lie between 0 and {limit}; got {strengths[name]}.")
-
+    strengths = dict(rotation=rotation, translation=translation, zoom=zoom, contrast=contrast)
+    for (name, strength), limit in zip(strengths.items(), (0.5, 0.99, 0.99, 1.0), strict=True):
+        if not 0 <= strength <= limit:
+            raise ValueError(f"{name} must lie between 0 and {limit}; got {strength}.")
     return functools.partial(_augment, horizontal_flip=horizontal_flip, **strengths)
 
 
@@ -251,7 +252,7 @@ def _augment(
     zoom: float,
     contrast: float,
 ) -> tf.Tensor:
-    """Change a batch of images; see `make_augmentation`."""
+    """Change a batch of images as `make_augmentation` says."""
     batch = tf.shape(images)[0]
     centre = (tf.cast(tf.shape(images)[1], tf.float32) - 1) / 2
     draws = tf.random.stateless_uniform((6, batch), seed, -1, 1)
@@ -278,7 +279,7 @@ def _augment(
 
 
 def class_weights(images: pd.DataFrame, class_names: list[str]) -> dict[int, float]:
-    """Return a weight a class that makes all classes count alike: n / (num_classes * n_class).
+    """Return the weight per class that makes all count alike: n / (num_classes * n_class).
 
     Args:
         images: the training rows, with `label`.

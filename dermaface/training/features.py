@@ -1,7 +1,7 @@
 """What is frozen is computed once: the features of every photo, or its pixels, kept on disk."""
 
 import atexit
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 import concurrent.futures
 import contextlib
 import dataclasses
@@ -13,6 +13,7 @@ import json
 import os
 from pathlib import Path
 import shutil
+import sys
 import tempfile
 import threading
 import weakref
@@ -28,10 +29,8 @@ from dermaface.training import datasets
 import filelock
 import numpy as np
 
-try:
+if sys.platform != "win32":  # which by itself deletes no file that is open
     import fcntl
-except ImportError:  # Windows, which by itself deletes no file that is open
-    fcntl = None
 
 # Converting a network for LiteRT takes as long as Keras needs for about so many multiply-adds.
 WORTH_CONVERTING = 300e9
@@ -47,14 +46,11 @@ def cache_features(
     *,
     key: Mapping[str, object],
     views: int = 1,
-    augment: Callable | None = None,
+    augment: functools.partial | None = None,
     path: str | Path | None = None,
     cache_gb: float = 10.0,
-    seed: int = 0,
-    batch_size: int = 32,
-    shuffle: bool = False,
-    drop_remainder: bool = False,
-    first_epoch: int = 0,
+    seed: int | None = None,
+    order: datasets.Order = datasets.IN_ORDER,
     live: tf.data.Dataset | None = None,
 ) -> tf.data.Dataset:
     """Run every photo through the frozen front once, keep the outcome on disk, and serve it.
@@ -73,26 +69,23 @@ def cache_features(
             order and not augmented.
         key: what tells these photos and their order from others, as JSON values. The network, the
             views, the augmentation and the seed are added here.
-        views: copies an image; the first is unaugmented. Where no features are kept, more than one
-            means that every pass augments all photos anew.
+        views: copies of each image; the first is unaugmented. Where no features are kept, more
+            than one means that every pass augments all photos anew.
         augment: as from `datasets.make_augmentation`, for the other views.
         path: the folder of all caches; None takes a temporary one.
         cache_gb: how many gigabytes (of 10**9 bytes) the folder may hold. The caches that were not
             used for the longest time make room for a new one.
-        seed: of the augmentation and the order.
-        batch_size: images a batch of the result.
-        shuffle: whether every pass has a new order, the same as that of `datasets.make_dataset`.
-        drop_remainder: whether to leave out a last batch that is not full.
-        first_epoch: the number of the epoch that the first pass over the result is, from 0.
+        seed: of the order and the augmentation, instead of that of `order`.
+        order: of the result; that of `datasets.make_dataset` is the same.
         live: where not even pixels can be kept, what to compute features of instead of `dataset`:
-            the same photos, shuffled and augmented as wanted, with the wanted `batch_size`.
+            the same photos in this order, augmented as wanted.
 
     Returns:
         Batches of float32 (features, labels).
 
     Raises:
-        ValueError: fewer than one view, several without `augment`, or `drop_remainder` with fewer
-            images than a batch.
+        ValueError: fewer than one view, several without `augment`, or `order` drops a batch that is
+            not full, and none is.
     """
     if views < 1 or (views > 1 and augment is None):
         raise ValueError(
@@ -101,13 +94,11 @@ def cache_features(
         )
     if views == 1:
         augment = None
-    serving = {
-        "seed": seed, "batch_size": batch_size, "shuffle": shuffle,
-        "drop_remainder": drop_remainder, "first_epoch": first_epoch,
-    }  # fmt: skip
+    if seed is not None:
+        order = dataclasses.replace(order, seed=seed)
     keep_pixels = functools.partial(
-        cache_pixels, dataset, key=key, augment=augment, path=path, cache_gb=cache_gb, live=live,
-        **serving,
+        cache_pixels, dataset, key=key, augment=augment, path=path, cache_gb=cache_gb, order=order,
+        live=live,
     )  # fmt: skip
     if not frozen.weights:  # Nothing is computed there, so only the photos are worth keeping.
         return keep_pixels().map(lambda pixels, labels: (frozen(pixels), labels))
@@ -122,7 +113,7 @@ def cache_features(
         "precision": frozen.dtype_policy.name,
         "views": views,
         "augmentation": augment.keywords if augment else None,
-        "seed": seed if views > 1 else None,
+        "seed": order.seed if views > 1 else None,
         "rows": len(pixels),
         "batches": batches,
         "values": [*shape, labels.shape[1]],
@@ -132,11 +123,18 @@ def cache_features(
     cache = Cache(_folder(path), identity)
     try:
         cache.make_room(cache_gb)
-        rows, count = cache.fill(front, dataset, augment, seed)
+        rows, count = cache.fill(front, dataset, augment, order.seed)
     except (NoRoomError, OSError) as error:
         print(f"Features are not kept but computed anew in every epoch: {_reason(error)}.")
-        return _live_features(front(), keep_pixels(), shape, labels.shape[1])
-    return cache.serve(rows, count, **serving)
+        run = front()
+
+        def compute(pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            # In mixed precision, Keras computes in half precision.
+            single = tf.numpy_function(lambda seen: np.float32(run(seen)), [pixels], tf.float32)
+            return tf.ensure_shape(single, (None, *shape)), labels
+
+        return keep_pixels().map(compute).prefetch(2)
+    return cache.serve(rows, count, order)
 
 
 def cache_pixels(
@@ -146,37 +144,18 @@ def cache_pixels(
     augment: Callable | None = None,
     path: str | Path | None = None,
     cache_gb: float = 10.0,
-    seed: int = 0,
-    batch_size: int = 32,
-    shuffle: bool = False,
-    drop_remainder: bool = False,
-    first_epoch: int = 0,
+    order: datasets.Order = datasets.IN_ORDER,
     live: tf.data.Dataset | None = None,
 ) -> tf.data.Dataset:
     """Decode and shrink every photo once, keep the pixels on disk, and serve them.
 
     For training that reads the photos anew in every epoch: large photos take longer to decode than
-    all that follows. The result is what `datasets.make_dataset` with the same seed, order and
-    augmentation gives, to the pixel. Where there is no room, it is `live`, and a line says so.
-
-    Args:
-        dataset: as for `cache_features`, like all that is not named here.
-        key: what tells these photos and their order from others, as JSON values.
-        augment: changes each batch, in another way in every pass; what is kept is not augmented.
-        path: see there.
-        cache_gb: see there.
-        seed: see there.
-        batch_size: see there.
-        shuffle: see there.
-        drop_remainder: see there.
-        first_epoch: see there.
-        live: what to return where pixels cannot be kept; None returns `dataset`.
-
-    Returns:
-        Batches of float32 (pixels, labels).
+    all that follows. The arguments are those of `cache_features`. The result is float32 (pixels,
+    labels) as `datasets.make_dataset` gives in the same order with the same augmentation, to the
+    pixel. Where there is no room, it is `live` (or else `dataset`), and a line says so.
 
     Raises:
-        ValueError: `drop_remainder` with fewer images than a batch.
+        ValueError: `order` drops a batch that is not full, and none is.
     """
     pixels, labels = dataset.element_spec
     identity = {
@@ -192,12 +171,12 @@ def cache_pixels(
     try:
         cache.make_room(cache_gb)
         rows, count = cache.fill(
-            lambda: lambda images: images, dataset, None, seed, "reading photos"
+            lambda: lambda images: images, dataset, None, order.seed, "reading photos"
         )
     except (NoRoomError, OSError) as error:
         print(f"Photos are read anew in every epoch: {_reason(error)}.")
         return live or dataset
-    return cache.serve(rows, count, batch_size, shuffle, drop_remainder, seed, first_epoch, augment)
+    return cache.serve(rows, count, order, augment)
 
 
 class NoRoomError(ValueError):
@@ -224,7 +203,7 @@ def hash_model(model: keras.Model) -> str:
     """Return the SHA-256 of a model's layers and weights."""
     digest = hashlib.sha256(model.to_json().encode())
     for array in model.get_weights():
-        digest.update(np.ascontiguousarray(array))
+        digest.update(array.tobytes())
     return digest.hexdigest()
 
 
@@ -248,28 +227,25 @@ def make_front(
     with tempfile.TemporaryDirectory() as folder:
         convert.export_saved_model(frozen, f"{folder}/saved_model")
         content = convert.convert(f"{folder}/saved_model", "float32")
-    # One interpreter a core, each with a photo of its own, keeps all cores busy to the end.
+    # One interpreter per core, each with a photo of its own, keeps all cores busy to the end.
     interpreters = [
         runtime.open_interpreter(content, num_threads=1) for _ in range(count_processors())
     ]
     pool = concurrent.futures.ThreadPoolExecutor(len(interpreters))
 
-    def run_share(share: int, images: np.ndarray) -> list[np.ndarray]:
-        interpreter = interpreters[share]
-        (given,), (answer,) = interpreter.get_input_details(), interpreter.get_output_details()
-        features = []
-        for image in images[share :: len(interpreters)]:
-            interpreter.set_tensor(given["index"], image[None])
-            interpreter.invoke()
-            features.append(interpreter.get_tensor(answer["index"])[0])
-        return features
-
     def by_litert(images: np.ndarray) -> np.ndarray:
-        features = [None] * len(images)
-        shares = range(len(interpreters))
-        for share, part in enumerate(pool.map(run_share, shares, itertools.repeat(images))):
-            features[share :: len(interpreters)] = part
-        return np.stack(features)
+        features = np.empty((len(images), *frozen.output.shape[1:]), np.float32)
+
+        def run_share(share: int) -> None:
+            interpreter = interpreters[share]
+            (given,), (answer,) = interpreter.get_input_details(), interpreter.get_output_details()
+            for number in range(share, len(images), len(interpreters)):
+                interpreter.set_tensor(given["index"], images[number : number + 1])
+                interpreter.invoke()
+                features[number] = interpreter.get_tensor(answer["index"])[0]
+
+        list(pool.map(run_share, range(len(interpreters))))
+        return features
 
     expected = frozen.predict_on_batch(pixels)
     difference = np.abs(by_litert(pixels) - expected).max()
@@ -359,7 +335,7 @@ class Cache:
         while True:
             self.path(".rows").touch()
             rows = self.path(".rows").open("r+b", buffering=0)
-            if fcntl:
+            if sys.platform != "win32":
                 fcntl.flock(rows, fcntl.LOCK_SH)
             if os.fstat(rows.fileno()).st_nlink:
                 return rows
@@ -367,7 +343,7 @@ class Cache:
 
     def good_batches(self, rows: io.FileIO) -> list[int]:
         """Return the photos of each leading batch that is there in full and undamaged."""
-        good = []
+        good: list[int] = []
         if not self.path(".sums").is_file():
             return good
         sums = np.fromfile(self.path(".sums"), dtype=np.int64)
@@ -381,7 +357,7 @@ class Cache:
         return good[: self.identity["batches"]]
 
     @contextlib.contextmanager
-    def lock(self):
+    def lock(self) -> Iterator[None]:
         """Let nobody else fill the cache inside the block; wait for who does."""
         lock = filelock.FileLock(self.path(".lock"))
         try:
@@ -408,9 +384,9 @@ class Cache:
 
         Args:
             make_front: returns the function to compute with; not called if nothing is missing.
-            dataset: see `cache_features`, as for the other arguments.
-            augment: see there.
-            seed: see there.
+            dataset: batches of (pixels, one-hot labels) in a fixed order and not augmented.
+            augment: makes all views but the first.
+            seed: of the augmentation.
             what: is being done, for the progress bar.
 
         Returns:
@@ -439,7 +415,7 @@ class Cache:
         seed: int,
         what: str,
     ) -> list[int]:
-        """Write all batches but the first `done` and return the photos of each; see `fill`."""
+        """Write all batches but the first `done` and return the photos of each."""
         if done == 0:
             runs.write_json(self.path(".json"), self.identity)
         views, dtype = self.identity["views"], np.dtype(self.identity["dtype"])
@@ -457,10 +433,8 @@ class Cache:
             for number, (pixels, labels) in enumerate(dataset.skip(done), start=done):
                 checksum = 0
                 for view in range(views):
-                    seen = pixels
-                    if view:
-                        view_seed = datasets.augmentation_seed(seed, view, number)
-                        seen = augment(pixels, view_seed)
+                    view_seed = datasets.augmentation_seed(seed, view, number)
+                    seen = augment(pixels, view_seed) if augment and view else pixels
                     features = front(np.asarray(seen)).reshape(len(pixels), -1)
                     row = np.concatenate([features, labels], axis=1)
                     content = np.clip(row, -limit, limit).astype(dtype).tobytes()
@@ -477,32 +451,23 @@ class Cache:
         self,
         rows: io.FileIO,
         count: int,
-        batch_size: int,
-        shuffle: bool,
-        drop_remainder: bool,
-        seed: int,
-        first_epoch: int,
+        order: datasets.Order,
         augment: Callable | None = None,
     ) -> tf.data.Dataset:
-        """Return batches of what `fill` returned; see `cache_features` for the other arguments."""
-        if drop_remainder and count < batch_size:
-            raise ValueError(
-                f"{count} photos do not fill a batch of {batch_size}. Set a smaller batch_size."
-            )
+        """Return batches of what `fill` returned, augmented anew in each pass if so wanted."""
+        batches = order.count_batches(count)
         views, in_full = self.identity["views"], self.identity["rows"]
         row_bytes = self.batch_bytes // in_full // views
         *shape, num_classes = self.identity["values"]
-        epochs = itertools.count(first_epoch)
-        batches = count // batch_size if drop_remainder else -(-count // batch_size)
-
+        epochs = itertools.count(order.first_epoch)
         reading = threading.Lock()
 
-        def one_pass():
+        def one_pass() -> Iterator[tuple[np.ndarray, int, int]]:
             epoch = next(epochs)
-            order = datasets.epoch_order(count, shuffle, seed, epoch)
+            ordered = order.of_epoch(count, epoch)
             for batch_number in range(batches):
-                start = batch_number * batch_size
-                numbers = order[start : start + batch_size]
+                start = batch_number * order.batch_size
+                numbers = ordered[start : start + order.batch_size]
                 batch, place = numbers // in_full, numbers % in_full
                 in_batch = np.minimum(in_full, count - batch * in_full)  # the last may be smaller
                 view = (numbers + epoch) % views
@@ -523,11 +488,11 @@ class Cache:
         # TensorFlow never lets go of a generator, so the file would stay in use for ever.
         weakref.finalize(dataset, rows.close)
 
-        def part(row, epoch, batch_number):
+        def part(row: tf.Tensor, epoch: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, ...]:
             row = tf.cast(row, tf.float32)
             found = tf.reshape(row[:, :-num_classes], (-1, *shape))
             if augment is not None:
-                found = augment(found, datasets.augmentation_seed(seed, epoch, batch_number))
+                found = augment(found, datasets.augmentation_seed(order.seed, epoch, number))
             return found, row[:, -num_classes:]
 
         dataset = dataset.map(part, num_parallel_calls=count_processors())
@@ -539,7 +504,7 @@ def _delete(rows: Path) -> int:
     """Delete a cache if nobody has its rows open, and return the bytes that this made free."""
     size = rows.stat().st_size
     try:
-        if fcntl:
+        if sys.platform != "win32":
             with rows.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for suffix in (".rows", ".sums", ".json"):
@@ -549,26 +514,7 @@ def _delete(rows: Path) -> int:
     return 0 if rows.exists() else size
 
 
-def _open_for_update(path: Path):
+def _open_for_update(path: Path) -> io.BufferedRandom:
     """Open a file for writing in the middle, making it if need be."""
     path.touch()
     return path.open("r+b")
-
-
-def _live_features(
-    front: Callable, live: tf.data.Dataset, shape: tuple[int, ...], num_classes: int
-) -> tf.data.Dataset:
-    """Return batches of features that are computed anew in every pass over `live`."""
-    datasets.make_generators_quiet()
-    held = [live]
-    signature = (
-        tf.TensorSpec((None, *shape), tf.float32),
-        tf.TensorSpec((None, num_classes), tf.float32),
-    )
-    dataset = tf.data.Dataset.from_generator(
-        lambda: ((front(pixels), labels) for pixels, labels in held[0].as_numpy_iterator()),
-        output_signature=signature,
-    )
-    weakref.finalize(dataset, held.clear)  # as in `Cache.serve`
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(int(live.cardinality())))
-    return datasets.disable_autotuning(dataset.prefetch(2))

@@ -16,9 +16,9 @@ def photos(sample_folder):
     return root, frame[frame["label"].isin(CLASS_NAMES)].reset_index(drop=True)
 
 
-def load(photos, **options):
+def load(photos, augment=None, **order):
     root, frame = photos
-    return datasets.make_dataset(frame, root, CLASS_NAMES, 96, batch_size=10, **options)
+    return datasets.make_dataset(frame, root, CLASS_NAMES, 96, datasets.Order(10, **order), augment)
 
 
 def test_batches_have_pixels_and_one_hot_labels_in_the_order_of_the_rows(photos):

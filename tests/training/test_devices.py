@@ -35,8 +35,10 @@ def test_mirrored_needs_several_devices():
 TRAIN_ON_TWO_DEVICES = """
 import json, sys
 import pandas as pd
-from dermaface import datasets, devices, images, models
+from dermaface.model import build
+from dermaface.photos import images
 from dermaface.quiet_tensorflow import keras, tf
+from dermaface.training import datasets, devices
 import numpy as np
 
 cpu = tf.config.list_physical_devices("CPU")[0]
@@ -51,13 +53,14 @@ for mirrored in (False, True):
     replicas = strategy.num_replicas_in_sync
     # Both see the same batches: Keras starts a shuffled dataset once more for several devices.
     train_ds = datasets.make_dataset(
-        train.sample(frac=1, random_state=0), root, class_names, 64, 16, drop_remainder=True
+        train.sample(frac=1, random_state=0), root, class_names, 64,
+        datasets.Order(16, drop_remainder=True),
     )
     size = devices.evaluation_batch_size(len(validation), 43, replicas)
-    validation_ds = datasets.make_dataset(validation, root, class_names, 64, size)
+    validation_ds = datasets.make_dataset(validation, root, class_names, 64, datasets.Order(size))
     with strategy.scope():
-        model = models.build_model(len(class_names), "tiny", 64, dropout_rate=0.0)
-        models.set_trainable(model)
+        model = build.build_model(len(class_names), "tiny", 64, dropout_rate=0.0)
+        build.set_trainable(model)
         model.compile(
             keras.optimizers.Adam(0.003), "categorical_crossentropy", metrics=["accuracy"]
         )

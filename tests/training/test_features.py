@@ -29,7 +29,7 @@ def front(small_model):
 def photos(sample_folder):
     root, frame = images.find_images(sample_folder)
     frame = frame[frame["label"].isin(CLASS_NAMES)].reset_index(drop=True).head(26)
-    return datasets.make_dataset(frame, root, CLASS_NAMES, 96, batch_size=8)
+    return datasets.make_dataset(frame, root, CLASS_NAMES, 96, datasets.Order(8))
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ AUGMENT = datasets.make_augmentation(rotation=0.2)
 
 
 def test_features_are_those_of_the_front_with_their_labels(front, photos, expected, tmp_path):
-    dataset = cache(front, photos, tmp_path, batch_size=10)
+    dataset = cache(front, photos, tmp_path, order=datasets.Order(10))
     assert int(dataset.cardinality()) == 3 and dataset.element_spec[0].shape == (None, *SHAPE)
     found, labels = collect(dataset)
     np.testing.assert_allclose(found, expected[0], rtol=1e-3, atol=1e-3)  # half precision
@@ -92,10 +92,11 @@ def test_a_second_run_computes_nothing(front, photos, tmp_path, monkeypatch):
         {"views": 2},
         {"augment": datasets.make_augmentation(rotation=0.1)},
         {"seed": 1},
+        {"order": datasets.Order(seed=1)},
         "weights",
         "cut",
     ],
-    ids=["photos", "views", "augmentation", "seed", "weights", "cut"],
+    ids=["photos", "views", "augmentation", "seed", "order's seed", "weights", "cut"],
 )
 def test_whatever_changes_the_features_makes_new_ones(
     front, photos, tmp_path, monkeypatch, change, small_model
@@ -148,7 +149,7 @@ def test_what_is_missing_or_damaged_is_computed_again(front, photos, tmp_path, m
 def test_each_pass_takes_another_view_and_the_first_is_not_augmented(
     front, photos, expected, tmp_path
 ):
-    dataset = cache(front, photos, tmp_path, views=3, augment=AUGMENT, batch_size=26)
+    dataset = cache(front, photos, tmp_path, views=3, augment=AUGMENT, order=datasets.Order(26))
     passes = [collect(dataset)[0] for _ in range(4)]
     # In pass p, photo n shows view (n + p) modulo 3.
     near = [
@@ -165,9 +166,9 @@ def test_shuffled_the_order_is_that_of_the_photos_themselves(front, sample_folde
     root, frame = images.find_images(sample_folder)
     frame = frame.groupby("label").head(2).reset_index(drop=True)
     names = sorted(set(frame["label"]))
-    options = {"shuffle": True, "batch_size": 5, "seed": 3, "first_epoch": 7}
-    live = datasets.make_dataset(frame, root, names, 96, **options)
-    kept = cache(front, datasets.make_dataset(frame, root, names, 96), tmp_path, **options)
+    order = datasets.Order(5, shuffle=True, seed=3, first_epoch=7)
+    live = datasets.make_dataset(frame, root, names, 96, order)
+    kept = cache(front, datasets.make_dataset(frame, root, names, 96), tmp_path, order=order)
     for _ in range(2):
         pixels, labels = collect(live)
         found, kept_labels = collect(kept)
@@ -176,19 +177,28 @@ def test_shuffled_the_order_is_that_of_the_photos_themselves(front, sample_folde
 
 
 def test_the_last_batch_may_be_left_out(front, photos, tmp_path):
-    dataset = cache(front, photos, tmp_path, batch_size=10, drop_remainder=True)
+    dataset = cache(front, photos, tmp_path, order=datasets.Order(10, drop_remainder=True))
     assert [len(labels) for _, labels in dataset.as_numpy_iterator()] == [10, 10]
     with pytest.raises(ValueError, match="26 photos do not fill a batch of 40"):
-        cache(front, photos, tmp_path, batch_size=40, drop_remainder=True)
+        cache(front, photos, tmp_path, order=datasets.Order(40, drop_remainder=True))
 
 
-def test_beyond_the_budget_features_are_computed_live(front, photos, expected, tmp_path, capsys):
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_beyond_the_budget_features_are_computed_live(
+    front, photos, expected, tmp_path, capsys, precision
+):
+    if precision == "mixed_float16":
+        weights, front = front.get_weights(), keras.models.clone_model(front)
+        front.set_weights(weights)
+        for layer in front.layers:  # as in the front of a model of that precision
+            layer.dtype_policy = precision
     dataset = cache(front, photos, tmp_path, cache_gb=1e-4)
     assert "computed anew in every epoch: they need 0.00 GB" in capsys.readouterr().out
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.iterdir()) and dataset.element_spec[0].shape == (None, *SHAPE)
     for _ in range(2):
         found, labels = collect(dataset)
-        np.testing.assert_allclose(found, expected[0], atol=1e-4)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected[0], atol=1e-4 if precision == "float32" else 0.1)
         np.testing.assert_array_equal(labels, expected[1])
 
 
@@ -211,7 +221,7 @@ def test_what_is_in_use_does_not_make_room(front, photos, expected, tmp_path, ca
 
 
 def test_deleting_the_caches_does_not_disturb_who_reads_them(front, photos, expected, tmp_path):
-    dataset = cache(front, photos, tmp_path / "caches", batch_size=10)
+    dataset = cache(front, photos, tmp_path / "caches", order=datasets.Order(10))
     passing = dataset.as_numpy_iterator()
     next(passing)
     shutil.rmtree(tmp_path / "caches")
@@ -261,7 +271,7 @@ def test_of_two_who_fill_the_same_cache_one_waits(
 
 
 def test_two_passes_at_once_do_not_mix(front, photos, expected, tmp_path):
-    dataset = cache(front, photos, tmp_path, batch_size=1)
+    dataset = cache(front, photos, tmp_path, order=datasets.Order(1))
     for (one, _), (other, _), wanted in zip(dataset, dataset, expected[0], strict=True):
         np.testing.assert_allclose(one[0], wanted, rtol=1e-3, atol=1e-3)
         np.testing.assert_allclose(other[0], wanted, rtol=1e-3, atol=1e-3)
@@ -345,8 +355,8 @@ def test_keras_runs_what_litert_does_otherwise(front, photos, capsys, monkeypatc
     monkeypatch.setattr(features, "WORTH_CONVERTING", 0)
     pixels, _ = next(photos.as_numpy_iterator())
     other = keras.models.clone_model(front)  # new random weights
-    convert = features.tflite.export_saved_model
-    monkeypatch.setattr(features.convert, "export_saved_model", lambda _, f: convert(other, f))
+    export = features.convert.export_saved_model
+    monkeypatch.setattr(features.convert, "export_saved_model", lambda _, f: export(other, f))
     assert features.make_front(front, pixels, 1) == front.predict_on_batch
     assert "LiteRT and Keras differ by" in capsys.readouterr().out
 
@@ -356,18 +366,16 @@ def pictures(sample_folder):
     """Return how `make_dataset` reads a few pictures, and the same once in order."""
     root, frame = images.find_images(sample_folder)
     frame = frame.groupby("label").head(2).reset_index(drop=True)
-    make = functools.partial(
-        datasets.make_dataset, frame, root, sorted(set(frame["label"])), 96, seed=3
-    )
-    return make, make(batch_size=8)
+    make = functools.partial(datasets.make_dataset, frame, root, sorted(set(frame["label"])), 96)
+    return make, make(datasets.Order(8))
 
 
 @pytest.mark.parametrize("augment", [None, AUGMENT], ids=["plain", "augmented"])
 def test_kept_pixels_are_those_of_the_photos_in_every_pass(pictures, tmp_path, augment):
     make, in_order = pictures
-    options = {"shuffle": True, "batch_size": 5, "first_epoch": 7, "augment": augment}
+    options = {"order": datasets.Order(5, True, seed=3, first_epoch=7), "augment": augment}
     live = make(**options)
-    kept = features.cache_pixels(in_order, key={}, path=tmp_path, seed=3, **options)
+    kept = features.cache_pixels(in_order, key={}, path=tmp_path, **options)
     for _ in range(2):
         for expected, found in zip(collect(live), collect(kept), strict=True):
             np.testing.assert_array_equal(expected, found)
