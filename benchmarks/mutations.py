@@ -40,7 +40,7 @@ FAULTS = (
      "np.arange(new_size, dtype=np.float32) * np.float32(old_size / new_size)",
      "tflite/test_runtime.py::test_resize_has_half_pixel_centres_and_no_antialiasing"),
     ("same order in every epoch", "dermaface/training/datasets.py",
-     "np.random.default_rng((seed, epoch))", "np.random.default_rng(seed)",
+     "np.random.default_rng((self.seed, epoch))", "np.random.default_rng(self.seed)",
      "training/test_datasets.py::test_shuffling_changes_the_order_each_epoch_and_repeats_with_the_seed"),
     ("every batch augmented alike", "dermaface/training/datasets.py",
      "1_000_000 * tf.cast(epoch, tf.int64) + number", "1_000_000 * tf.cast(epoch, tf.int64)",
@@ -139,7 +139,7 @@ def find_test(fault: tuple) -> str | None:
     """Return the first test that fails with a fault, or None."""
     file, likely = fault[1], likely_tests(fault)
     # The one test reads the list of faults, the other what the notebooks have written.
-    apart = ("tests/test_mutations.py", "tests/test_sample_run.py")
+    apart = ("tests/benchmarks/test_mutations.py", "tests/test_sample_run.py")
     others = [f"--ignore={test}" for test in apart] + [f"--deselect={test}" for test in likely]
     with tempfile.TemporaryDirectory() as folder:
         project = copy_project(Path(folder))
