@@ -3,7 +3,7 @@
     python benchmarks/sample_set.py [--images-per-class 200] [--seeds 0 1 2]
 
 Everything is measured on a fresh set of pictures from another seed than the run's. Prints a table
-for the README. Takes about eight minutes on two processor cores.
+for benchmarks/README.md. Takes about eight minutes on two processor cores.
 """
 
 import argparse

@@ -6,7 +6,7 @@ Importing the package only defines it; each room is imported where it is used.
 from typing import Any
 
 __all__ = ["Classifier", "__version__"]
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 
 def __getattr__(name: str) -> Any:

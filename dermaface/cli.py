@@ -134,7 +134,7 @@ def _ended_like_ctrl_c() -> Iterator[None]:
 def run_command(options: argparse.Namespace) -> int:
     """Run the notebooks and print the results table."""
     try:
-        from dermaface import pipeline, runs
+        from dermaface import pipeline
         from dermaface.model import backbones
     except ModuleNotFoundError as error:
         raise ValueError(MISSING_NOTEBOOKS.format(name=error.name)) from error
@@ -162,10 +162,7 @@ def run_command(options: argparse.Namespace) -> int:
             given[name] = _absolute(given[name])
     if given.get("data"):
         given["data"] = _absolute(given["data"])
-        data = Path(given["data"])
-        photos = runs.project_root() / "notebooks" / "params" / "photos.yaml"
-        base = {"run_name": data.name if data.is_dir() else data.stem}
-        given = base | pipeline.read_parameters(photos) | given
+        given = pipeline.lay_over_photos(given)
     run = pipeline.run(given, resume=options.resume, say=lambda line: print(line, flush=True))
     print_results(run)
     return 0

@@ -123,6 +123,18 @@ def read_parameters(file: str | Path) -> dict[str, Any]:
     return _convert_all(values)
 
 
+def lay_over_photos(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a run of photos: those given, laid over `params/photos.yaml`.
+
+    Args:
+        given: names and values; `data` is a path. Without `run_name`, the run is named after it.
+    """
+    data = Path(given["data"])
+    base = {"run_name": data.name if data.is_dir() else data.stem}
+    photos = runs.project_root() / "notebooks" / "params" / "photos.yaml"
+    return base | read_parameters(photos) | dict(given)
+
+
 def assign_parameters(given: Mapping[str, object]) -> dict[str, dict[str, Any]]:
     """Give each parameter to the notebook that owns it, beside the defaults of all others.
 

@@ -1,4 +1,4 @@
-"""Find, check and split labelled photos; no TensorFlow."""
+"""Find and check labelled photos, and keep the table of them; no TensorFlow."""
 
 import collections
 from collections.abc import Iterable, Mapping

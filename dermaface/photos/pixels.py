@@ -1,4 +1,4 @@
-"""The pixel rule: files to pixels, with NumPy and Pillow alone."""
+"""The pixel rule: files to pixels, with NumPy, Pillow and simplejpeg."""
 
 import contextlib
 import os

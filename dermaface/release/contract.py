@@ -101,7 +101,9 @@ def check_release(folder: str | Path) -> list[str]:
             "The labels in model.tflite, model.json, golden/expected.json and labels.txt differ. "
             "One of the four belongs to another model."
         )
-    lines.append(f"labels: the same {len(listed)} in model.tflite, model.json and labels.txt")
+    lines.append(
+        f"labels: the same {len(listed)} in model.tflite, model.json, labels.txt and golden/"
+    )
     tflite_file.check_claim(content, described["variant"])
     found = tflite_file.audit(content)
     taken = described["input"]
