@@ -3,7 +3,7 @@
     python benchmarks/pretrain_tiny.py
 
 draws a pool of pictures of general textures and marks (stripes, rings, cracks, clouds, ...), trains
-the network to name each picture's family, and keeps the network's body as `tiny_weights.npz`. No
+the network to name each picture's family, and keeps the network's body as `tiny.weights.h5`. No
 photo, no download and no picture of the sample set takes part.
 
 A thin network of fifty layers learns this slowly from raw pictures, because their colours differ
@@ -17,12 +17,14 @@ import argparse
 import multiprocessing
 import os
 from pathlib import Path
+import tempfile
 import time
 
 from dermaface.model.backbones import TINY_WEIGHTS
 from dermaface.photos import textures
 from dermaface.processors import count_processors
 from dermaface.runs import atomic_path
+import h5py
 import numpy as np
 
 ALPHA = 0.35
@@ -171,21 +173,28 @@ def train(classifier, pool, minutes, every_minute=lambda: None):
 
 
 def save_weights(model, path):
-    """Write a model's weights as float16 to an .npz of keys such as `Conv1/kernel`.
+    """Write a model's weights as a Keras weights file whose numbers are float16.
+
+    Keras loads it like any other, and makes the numbers float32 again.
 
     Raises:
         ValueError: a weight does not fit into float16.
     """
-    arrays = {
-        f"{layer.name}/{variable.name}": np.asarray(variable).astype("float16")
-        for layer in model.layers
-        for variable in layer.weights
-    }
-    for key, value in arrays.items():
-        if not np.isfinite(value).all():
-            raise ValueError(f"{key} does not fit into float16.")
-    with atomic_path(Path(path)) as temporary:
-        np.savez_compressed(temporary, **arrays)
+    for layer in model.layers:
+        for variable in layer.weights:
+            if not np.isfinite(np.asarray(variable).astype("float16")).all():
+                raise ValueError(f"{layer.name}/{variable.name} does not fit into float16.")
+    with tempfile.TemporaryDirectory() as folder, atomic_path(Path(path)) as temporary:
+        model.save_weights(f"{folder}/single.weights.h5")
+        with h5py.File(f"{folder}/single.weights.h5") as single, h5py.File(temporary, "w") as half:
+
+            def copy(name, item):
+                if isinstance(item, h5py.Dataset):
+                    half.create_dataset(name, data=item[()].astype("float16"))
+                else:
+                    half.require_group(name)
+
+            single.visititems(copy)
 
 
 def main(argv=None):
@@ -194,7 +203,9 @@ def main(argv=None):
         prog="python benchmarks/pretrain_tiny.py",
         description="Teach the built-in backbone on textures drawn by code and save its weights.",
     )
-    parser.add_argument("--output", type=Path, default=TINY_WEIGHTS, help="the .npz to write")
+    parser.add_argument(
+        "--output", type=Path, default=TINY_WEIGHTS, help="the .weights.h5 to write"
+    )
     parser.add_argument("--minutes", type=float, default=22, help="of training (default: 22)")
     parser.add_argument("--pictures", type=int, default=12_000, help="to draw (default: 12000)")
     parser.add_argument("--seed", type=int, default=0, help="(default: 0)")

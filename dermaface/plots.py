@@ -4,6 +4,7 @@ from collections.abc import Sequence
 import warnings
 
 import dermaface.quiet  # noqa: F401  (holds back Matplotlib's notes, so it comes first)
+from matplotlib.patches import FancyBboxPatch, Patch
 import matplotlib.pyplot as plt
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 import numpy as np
@@ -11,6 +12,14 @@ import pandas as pd
 import seaborn as sns
 
 SPLIT_COLOURS = {"train": "#4c72b0", "validation": "#dd8452", "test": "#55a868"}
+# The fills of the boxes of a diagram, by what a box stands for.
+BOX_COLOURS = {
+    "step": "#eeeeee",
+    "data": "#dbe5f3",
+    "frozen": "#cfd8e6",
+    "learns": "#fbd9bf",
+    "file": "#d5ead9",
+}
 STAGES = {"fine_tune": "fine-tuning", "full": "everything"}
 MAX_THUMBNAILS = 12
 
@@ -27,6 +36,47 @@ def use_notebook_style() -> None:
     plt.rcParams["text.parse_math"] = False
     pd.set_option("display.max_colwidth", None)
     set_matplotlib_formats("jpeg", pil_kwargs={"quality": 85}, bbox_inches=None)
+
+
+def diagram(rows: dict[str, Sequence[tuple[str, str]]]) -> None:
+    """Draw boxes joined by arrows from left to right, one row for each entry.
+
+    Args:
+        rows: for each row its name, drawn at the left, and its boxes: what is written in the box,
+            in lines of at most 16 letters or so, and what it stands for, a key of `BOX_COLOURS`.
+            "frozen" and "learns" are explained by a legend where they occur.
+    """
+    columns = max(len(boxes) for boxes in rows.values())
+    margin = 0.17 if any(rows) else 0.0
+    step = (1 - margin) / columns
+    width, height = 0.82 * step, 0.72
+    _, axes = plt.subplots(figsize=(8, 0.85 * len(rows) + 0.35))
+    for row, (name, boxes) in enumerate(rows.items()):
+        middle = len(rows) - row - 0.5
+        axes.text(0, middle, name, va="center", fontsize=9, color="#444444")
+        for column, (text, kind) in enumerate(boxes):
+            left = margin + column * step
+            axes.add_patch(
+                FancyBboxPatch(
+                    (left, middle - height / 2), width, height, facecolor=BOX_COLOURS[kind],
+                    edgecolor="#8c8c8c", boxstyle="round,pad=0,rounding_size=0.01",
+                    mutation_aspect=6,
+                )
+            )  # fmt: skip
+            axes.text(left + width / 2, middle, text, ha="center", va="center", fontsize=8)
+            if column:
+                axes.annotate(
+                    "", (left, middle), (left - step + width, middle),
+                    arrowprops={"arrowstyle": "-|>", "color": "#666666", "shrinkA": 1},
+                )  # fmt: skip
+    used = {kind for boxes in rows.values() for _, kind in boxes} & {"frozen", "learns"}
+    patches = [Patch(facecolor=BOX_COLOURS[kind], label=kind) for kind in sorted(used)]
+    if patches:
+        axes.legend(handles=patches, frameon=False, ncols=2, loc="lower right", borderpad=0,
+                    bbox_to_anchor=(1, 1), fontsize=8)  # fmt: skip
+    axes.set(xlim=(0, 1), ylim=(0, len(rows)))
+    axes.axis("off")
+    plt.show()
 
 
 def class_counts(images: pd.DataFrame, class_names: Sequence[str]) -> None:
@@ -67,7 +117,7 @@ def image_sizes(images: pd.DataFrame) -> None:
 
 
 def image_grid(images: Sequence[np.ndarray], titles: Sequence[str] = ()) -> None:
-    """Draw up to twelve images as thumbnails, four in a row.
+    """Draw up to twelve images as thumbnails, four in a row, each cropped to its middle square.
 
     Args:
         images: arrays (height, width, 3), 0..255; at most 12.
@@ -86,11 +136,19 @@ def image_grid(images: Sequence[np.ndarray], titles: Sequence[str] = ()) -> None
     for position, cell in enumerate(axes.flat):
         cell.axis("off")
         if position < len(images):
-            pixels = np.clip(images[position], 0, 255).astype("uint8")
+            pixels = _middle_square(np.clip(images[position], 0, 255).astype("uint8"))
             cell.imshow(pixels, interpolation="antialiased")
             if titles:
                 cell.set_title(titles[position], fontsize=8)
     plt.show()
+
+
+def _middle_square(pixels: np.ndarray) -> np.ndarray:
+    """Return the largest square in the middle of an image (height, width, channels)."""
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return pixels[top : top + side, left : left + side]
 
 
 def curves(history: pd.DataFrame) -> None:

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(dermaface.__file__).parent
 # Lowest first: a room may use those on lines above its own, and those that share its own line.
 ORDER = (
-    ("processors", "progress", "quiet", "runs"),
+    ("processors", "progress", "quiet", "readings", "runs"),
     ("quiet_tensorflow",),
     ("photos",),
     ("model",),

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 ROOT = runs.project_root()
+RARELY = "# rarely changed"
 PARAMETER = re.compile(r"[a-z_0-9]+: (int|float|str|bool|list) = .+  # \S.*")
 
 
@@ -43,7 +44,7 @@ def test_shows_results(notebook):
 
 def test_small_and_without_absolute_paths(notebook):
     path, content = notebook
-    assert path.stat().st_size < 500_000
+    assert path.stat().st_size < 300_000
     for cell in code_cells(content):
         text = str([{k: v for k, v in o.get("data", o).items() if k != "image/jpeg"}
                     for o in cell.outputs])  # fmt: skip
@@ -55,6 +56,10 @@ def test_one_literal_parameters_cell_that_papermill_and_the_reader_understand(no
     tagged = [c for c in code_cells(content) if "parameters" in c.metadata.get("tags", [])]
     assert len(tagged) == 1
     lines = tagged[0].source.splitlines()
+    if RARELY in lines:
+        assert lines.index(RARELY) <= 10
+        lines.remove(RARELY)
+    assert len(lines) <= 10 or RARELY in tagged[0].source
     assert [line.split(":")[0] for line in lines[:3]] == ["run_name", "output_dir", "seed"]
     for line in lines:
         assert PARAMETER.fullmatch(line), line
@@ -65,20 +70,51 @@ def test_one_literal_parameters_cell_that_papermill_and_the_reader_understand(no
 def test_the_agreed_shape(notebook):
     path, content = notebook
     number = int(path.stem[:2])
-    code = code_cells(content)
     headings = [c.source.splitlines()[0] for c in content.cells if c.source.startswith("#")]
     assert headings[0].startswith(f"# {number}. ")
     opening = content.cells[0].source
     for word in ("**You will**", "**Reads**", "**Writes**", "**Takes**"):
         assert word in opening
     assert "## Setup" in headings
+    assert "## Summary" in headings
+    summary = next(n for n, c in enumerate(content.cells) if c.source.startswith("## Summary"))
+    assert content.cells[summary + 1].cell_type == "code", "the summary quotes this run's figures"
     closing = content.cells[-1].source
-    for word in ("## Summary", "## Exercises", "## Next"):
+    for word in ("## Exercises", "<details>", "## Further reading", "## Next"):
         assert word in closing
-    assert 20 <= len(content.cells) <= 40
-    assert sum(len(cell.source.splitlines()) for cell in code) <= 200
-    assert max(len(cell.source.splitlines()) for cell in code) <= 25
-    assert len(code) <= 1.5 * (len(content.cells) - len(code))
+    reading = closing.split("## Further reading")[1].split("## Next")[0]
+    assert len(re.findall(r"\]\(https?://", reading)) >= 3
+    assert 20 <= len(content.cells) <= 45
+
+
+def test_cells_are_short_and_prose_goes_with_them(notebook):
+    _, content = notebook
+    code = code_cells(content)
+    told = [cell.source for cell in content.cells if cell.cell_type == "markdown"]
+    lengths = sorted(
+        len(c.source.splitlines()) for c in code if "parameters" not in c.metadata.get("tags", [])
+    )
+    assert lengths[-1] <= 16
+    assert lengths[len(lengths) // 2] <= 6
+    assert sum(length <= 12 for length in lengths) >= 0.9 * len(lengths)
+    assert len(told) >= len(code)
+    lines = sum(len(cell.source.splitlines()) for cell in code)
+    assert lines <= 200
+    assert 8 <= sum(len(text.split()) for text in told) / lines <= 20
+
+
+def test_calls_are_short_enough_to_read(notebook):
+    _, content = notebook
+    for cell in code_cells(content):
+        for call in ast.walk(ast.parse(cell.source)):
+            if isinstance(call, ast.Call):
+                assert len(call.args) + len(call.keywords) <= 6, ast.unparse(call)
+                assert sum(word.arg is None for word in call.keywords) <= 1, ast.unparse(call)
+
+
+def test_says_its_language_as_jupyterlab_would(notebook):
+    _, content = notebook
+    assert content.metadata["language_info"]["name"] == "python"
 
 
 def test_each_parameter_belongs_to_one_notebook_except_the_shared_ones():

@@ -33,7 +33,9 @@ CONVERSION = pd.DataFrame(
 TRIED = pd.DataFrame(
     {"rate": [0.1, 0.01], "units": [0, 64], "accuracy": [0.9, 0.99], "val_accuracy": [0.8, 0.7]}
 )
+DIAGRAM = {"stage 1": [("photo", "data"), ("backbone", "frozen"), ("head", "learns")], "": []}
 FIGURES = {
+    "diagram": (DIAGRAM,),
     "settings": (TRIED, ["rate", "units"]),
     "class_counts": (IMAGES, NAMES),
     "class_counts_without_split": (IMAGES.assign(split=""), NAMES),

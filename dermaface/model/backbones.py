@@ -7,15 +7,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     from dermaface.quiet_tensorflow import keras
     import pandas as pd
 
 # Keras is imported where it is used: the command checks the name of a backbone without it.
 
-TINY_WEIGHTS = Path(__file__).with_name("tiny_weights.npz")
+TINY_WEIGHTS = Path(__file__).with_name("tiny.weights.h5")  # float16
 
 # What the pixels 0..255 become inside the model: two factors per channel, scale and offset.
 # "imagenet" subtracts the mean of ImageNet's photos and divides by their standard deviation.
@@ -247,9 +245,6 @@ def load_weights(base: "keras.Model", name: str, weights: str, alpha: float = 1.
     """Load the weights that `apply_backbone` is told to take into a backbone's layers."""
     if weights == "random":
         return
-    if weights == "pretrained" and name == "tiny":
-        _load_tiny_weights(base)
-        return
     pretrained = weights == "pretrained"
     path = _published_weights(name, alpha) if pretrained else Path(weights).expanduser()
     if not path.is_file():
@@ -263,20 +258,14 @@ def load_weights(base: "keras.Model", name: str, weights: str, alpha: float = 1.
         raise ValueError(f"The weights in {str(path)!r} do not fit {name}: {error}") from error
 
 
-def _load_tiny_weights(base: "keras.Model") -> None:
-    """Load the float16 weights that come with the package."""
-    with np.load(TINY_WEIGHTS) as arrays:
-        for layer in base.layers:
-            for variable in layer.weights:
-                variable.assign(arrays[f"{layer.name}/{variable.name}"].astype("float32"))
-
-
 def published_weights_path(name: str, alpha: float = 1.0) -> Path:
-    """Return where Keras keeps the ImageNet weights of a backbone, whether or not they are there.
+    """Return where the pretrained weights of a backbone lie, or would lie once Keras has them.
 
     Raises:
         ValueError: there are none for this width.
     """
+    if name == "tiny":
+        return TINY_WEIGHTS
     backbone = get_backbone(name)
     if not any(math.isclose(alpha, known) for known in backbone.alphas):
         raise ValueError(

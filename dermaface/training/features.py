@@ -21,11 +21,12 @@ import zlib
 
 from dermaface import runs
 from dermaface.model import build
+from dermaface.photos import images
 from dermaface.processors import count_processors
 from dermaface.progress import progress_bar
 from dermaface.quiet_tensorflow import keras, tf
 from dermaface.tflite import convert, runtime
-from dermaface.training import datasets
+from dermaface.training import datasets, devices
 import filelock
 import numpy as np
 
@@ -135,6 +136,58 @@ def cache_features(
 
         return keep_pixels().map(compute).prefetch(2)
     return cache.serve(rows, count, order)
+
+
+def keep_features(
+    run: runs.Run,
+    frozen: keras.Model,
+    order: datasets.Order,
+    *,
+    views: int = 1,
+    augment: functools.partial | None = None,
+    cache_gb: float = 10.0,
+) -> tuple[tf.data.Dataset, tf.data.Dataset]:
+    """Return what a frozen front makes of a run's photos: to train on, and to validate by.
+
+    Both are kept as `cache_features` says, in a folder that all runs beside this one share. The
+    validation photos come in the order of `images.csv`, one view each, in batches of at most the
+    size that `order` says, none too small for the devices of the strategy in use.
+
+    Args:
+        run: with `images.csv`.
+        frozen: the front, from pixels (batch, image_size, image_size, 3) on.
+        order: of the training photos.
+        views: copies of each training photo; the first is unaugmented.
+        augment: as from `datasets.make_augmentation`, for the other views.
+        cache_gb: room for everything that is kept there, in gigabytes.
+
+    Raises:
+        ValueError: as from `cache_features`, or fewer validation photos than devices.
+    """
+    photos = {split: images.read_images(run, split) for split in ("train", "validation")}
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    size = devices.evaluation_batch_size(len(photos["validation"]), order.batch_size, replicas)
+    read = functools.partial(
+        datasets.make_dataset,
+        root=run.data_root,
+        class_names=run.class_names,
+        image_size=frozen.input_shape[1],
+    )
+    live = read(photos["train"], order=order, augment=augment if views > 1 else None)
+    varied = {"views": views, "augment": augment, "order": order, "live": live}
+    in_order = datasets.Order(batch_size=size)
+    fingerprint = run.read()["data"]["fingerprint"]
+    train, validation = (
+        cache_features(
+            frozen, dataset, key={"photos": fingerprint, "split": split},
+            path=run.folder.parent / ".cache" / "features", cache_gb=cache_gb, **options,
+        )
+        for split, dataset, options in (
+            ("train", read(photos["train"]), varied),
+            ("validation", read(photos["validation"], order=in_order), {"order": in_order}),
+        )
+    )  # fmt: skip
+    return train, validation
 
 
 def cache_pixels(

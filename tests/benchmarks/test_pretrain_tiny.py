@@ -29,7 +29,7 @@ def test_a_short_training_learns_and_saves_weights_that_load_back(tmp_path):
     pool = pretrain_tiny.make_pool(64, size=32)
     backbone, classifier = pretrain_tiny.build_classifier()
     before = [np.array(variable) for variable in backbone.trainable_variables]
-    path = tmp_path / "weights.npz"
+    path = tmp_path / "small.weights.h5"
     accuracy = pretrain_tiny.train(
         classifier,
         pool,
@@ -41,12 +41,13 @@ def test_a_short_training_learns_and_saves_weights_that_load_back(tmp_path):
         np.isfinite(new).all() and (np.array(new) != old).any()
         for old, new in zip(before, backbone.trainable_variables, strict=True)
     )
-    with np.load(path) as arrays:
-        for layer in backbone.layers:
-            for variable in layer.weights:
-                stored = arrays[f"{layer.name}/{variable.name}"]
-                assert stored.dtype == np.float16
-                np.testing.assert_allclose(stored, variable, rtol=1e-3, atol=1e-6)
+    learnt = backbone.get_weights()
+    for variable in backbone.weights:
+        variable.assign(variable * 0)
+    backbone.load_weights(path)
+    for stored, variable in zip(backbone.get_weights(), learnt, strict=True):
+        assert (stored == stored.astype("float16")).all()
+        np.testing.assert_allclose(stored, variable, rtol=1e-3, atol=1e-6)
 
 
 def test_weights_that_do_not_fit_into_float16_are_refused(tmp_path):
@@ -55,9 +56,9 @@ def test_weights_that_do_not_fit_into_float16_are_refused(tmp_path):
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.layers[0].kernel.assign([[1e6]])
     with pytest.raises(ValueError, match="kernel does not fit"):
-        pretrain_tiny.save_weights(model, tmp_path / "a.npz")
+        pretrain_tiny.save_weights(model, tmp_path / "a.weights.h5")
     assert not list(tmp_path.iterdir())
 
 
 def test_committed_weights_are_small():
-    assert pretrain_tiny.TINY_WEIGHTS.stat().st_size <= 1_000_000
+    assert pretrain_tiny.TINY_WEIGHTS.stat().st_size <= 2_000_000

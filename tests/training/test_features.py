@@ -10,6 +10,7 @@ import threading
 import time
 
 from conftest import CLASS_NAMES
+from dermaface import runs
 from dermaface.model import build, hub
 from dermaface.photos import images
 from dermaface.quiet_tensorflow import keras, tf
@@ -448,3 +449,26 @@ def test_any_number_of_classes(front, photos, tmp_path, num_classes):
         tf.range(tf.shape(pixels)[0]) % num_classes, num_classes)))  # fmt: skip
     _, labels = collect(cache(front, relabelled, tmp_path))
     assert labels.shape == (26, num_classes) and (labels.sum(axis=1) == 1).all()
+
+
+def test_the_features_of_a_run_are_those_of_its_splits(sample_folder, tmp_path):
+    root, frame = images.find_images(sample_folder)
+    frame = frame[frame["label"].isin(CLASS_NAMES)].iloc[::4].reset_index(drop=True)
+    frame = images.check_images(root, frame).assign(
+        split=["train", "validation"] * (len(frame) // 2)
+    )
+    run = runs.open_run("some", tmp_path)
+    images.write_images(run, frame, root)
+    pixels = keras.Input((32, 32, 3))
+    front = keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(pixels))
+    order = datasets.Order(batch_size=7, shuffle=True)
+    train, validation = features.keep_features(run, front, order, views=2, augment=AUGMENT)
+    (seen, _), (again, _), (held, labels) = map(collect, (train, train, validation))
+    means = front.predict(
+        datasets.make_dataset(images.read_images(run, "validation"), root, CLASS_NAMES, 32),
+        verbose=0,
+    )
+    np.testing.assert_allclose(held, means, rtol=1e-4)
+    assert seen.shape == again.shape == held.shape and not np.allclose(seen, again)
+    expected = [CLASS_NAMES.index(c) for c in frame.loc[frame["split"] == "validation", "label"]]
+    np.testing.assert_array_equal(labels.argmax(axis=1), expected)
