@@ -58,7 +58,7 @@ FAULTS = (
      "view = (numbers + epoch) % views", "view = (numbers + epoch + 1) % views",
      "training/test_features.py::test_each_pass_takes_another_view_and_the_first_is_not_augmented"),
     ("best weights not restored", "dermaface/training/stages.py",
-     "model.set_weights(checkpoint.best)", "pass",
+     "restore_best_weights=True", "restore_best_weights=False",
      "training/test_stages.py::test_early_stopping_ends_a_stage_and_the_best_weights_are_kept"),
     ("interval of 90 %", "dermaface/evaluation/scores.py",
      "proportion_ci(0.95,", "proportion_ci(0.9,",

@@ -152,7 +152,8 @@ def fit(
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=PARAMETERS["label_smoothing"]),
         metrics=["accuracy"],
     )
-    checkpoint = stages.Checkpoint("measured", epochs, learning_rate, schedule)
+    steering = stages.make_callbacks(schedule, learning_rate, epochs, patience=0)
+    checkpoint = stages.Checkpoint("measured", epochs)
     begun = []
     clock = keras.callbacks.LambdaCallback(
         on_epoch_begin=lambda epoch, logs: begun.append(time.monotonic()),
@@ -162,7 +163,7 @@ def fit(
     )
     learner.fit(
         train, validation_data=validation, epochs=epochs, shuffle=False, verbose=0,
-        callbacks=[checkpoint, clock],
+        callbacks=[*steering, checkpoint, clock],
     )  # fmt: skip
     return checkpoint
 

@@ -30,7 +30,7 @@ RANGES = (
     ("from 0 to 4294967295", lambda value: 0 <= value < 2**32, ("seed",)),
     ("0 or more", lambda value: value >= 0, (
         "split_seed", "blur_threshold", "l2", "weight_decay", "epochs", "fine_tune_epochs",
-        "full_epochs", "cache_gb", "early_stopping_patience", "max_bytes",
+        "full_epochs", "scratch_epochs", "cache_gb", "early_stopping_patience", "max_bytes",
     )),
     ("1 or more", lambda value: value >= 1, (
         "image_size", "dense_units", "batch_size", "head_views", "fine_tune_views",

@@ -3,10 +3,36 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from dermaface.model import build
 from dermaface.processors import count_processors
 from dermaface.quiet_tensorflow import keras, tf
 import numpy as np
 import psutil
+
+
+def load_model(
+    path: Path, mixed_precision: bool = True, mirrored: bool = False, steps_per_execution: int = 1
+) -> keras.Model:
+    """Load a model that `build_model` made, to train it on what this machine has.
+
+    With `mirrored`, whatever is built, compiled and fitted from here on lives on all GPUs. Set the
+    precision of the model back to "float32" before it is saved, with `set_precision`.
+
+    Args:
+        path: of the model's file.
+        mixed_precision: whether to compute in half precision where the GPUs are made for it.
+        mirrored: as for `make_strategy`.
+        steps_per_execution: as for `make_strategy`.
+
+    Raises:
+        ValueError: as from `make_strategy` and `build.load_model`.
+    """
+    tf.distribute.experimental_set_strategy(None)
+    if mirrored:
+        tf.distribute.experimental_set_strategy(make_strategy(mirrored, steps_per_execution))
+    model = build.load_model(path)
+    set_precision(model, choose_precision(mixed_precision))
+    return model
 
 
 def describe() -> str:

@@ -151,7 +151,8 @@ def keep_features(
 
     Both are kept as `cache_features` says, in a folder that all runs beside this one share. The
     validation photos come in the order of `images.csv`, one view each, in batches of at most the
-    size that `order` says, none too small for the devices of the strategy in use.
+    size that `order` says, none too small for the devices of the strategy in use. Where several
+    devices share a batch, a last one that is not full is left out in training.
 
     Args:
         run: with `images.csv`.
@@ -167,6 +168,7 @@ def keep_features(
     photos = {split: images.read_images(run, split) for split in ("train", "validation")}
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     size = devices.evaluation_batch_size(len(photos["validation"]), order.batch_size, replicas)
+    order = dataclasses.replace(order, drop_remainder=order.drop_remainder or replicas > 1)
     read = functools.partial(
         datasets.make_dataset,
         root=run.data_root,

@@ -1,9 +1,10 @@
-"""Training in stages: optimizers, schedules, the best weights, and going on after a crash."""
+"""Training in stages: optimizers, schedules, roll-back, and going on after a crash."""
 
 from collections.abc import Sequence
 import json
 import math
 from pathlib import Path
+import time
 from typing import Any
 import zipfile
 
@@ -15,8 +16,13 @@ import pandas as pd
 
 OPTIMIZERS = ("adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "plateau")
-PLATEAU_PATIENCE = 2  # epochs without a lower validation loss before the rate is halved
 HISTORY_COLUMNS = "stage epoch loss accuracy val_loss val_accuracy learning_rate".split()
+# What Keras's callbacks know of a stage besides the model.
+STATES = {
+    keras.callbacks.EarlyStopping: ("best", "best_epoch", "best_weights", "stopped_epoch", "wait"),
+    keras.callbacks.LearningRateScheduler: (),
+    keras.callbacks.ReduceLROnPlateau: ("best", "cooldown_counter", "wait"),
+}
 
 
 def make_optimizer(
@@ -47,53 +53,66 @@ def make_optimizer(
     raise ValueError(f"There is no optimizer {name!r}; known: {', '.join(OPTIMIZERS)}.")
 
 
-def learning_rate_at(
-    schedule: str, learning_rate: float, epochs: int, val_losses: Sequence[float]
-) -> float:
-    """Return the learning rate of the next epoch of a stage.
+def make_callbacks(
+    schedule: str, learning_rate: float, epochs: int, patience: int
+) -> list[keras.callbacks.Callback]:
+    """Return the Keras callbacks that steer a stage: when it ends, and how its rate changes.
+
+    At the end, the weights of the epoch with the lowest validation loss are put back. Written out
+    in notebook 03.
 
     Args:
         schedule: "constant"; "cosine", which falls from `learning_rate` towards 0 along half a
-            cosine (Loshchilov and Hutter 2017, without restarts); or "plateau", which halves the
-            rate whenever two epochs in a row have brought no lower validation loss.
+            cosine, epoch by epoch (Loshchilov and Hutter 2017, without restarts); or "plateau",
+            which halves the rate whenever two epochs in a row have brought no lower validation
+            loss.
         learning_rate: of the first epoch.
-        epochs: of the stage.
-        val_losses: of the stage's epochs so far.
+        epochs: of the stage, at the most.
+        patience: epochs without a lower validation loss after which the stage ends; 0 is never.
 
     Raises:
-        ValueError: there is no such schedule.
+        ValueError: there is no such schedule, or a number is out of range.
     """
-    if schedule == "constant":
-        return learning_rate
-    if schedule == "cosine":
-        return learning_rate * (1 + math.cos(math.pi * len(val_losses) / epochs)) / 2
-    if schedule == "plateau":
-        lowest, waited, halvings = math.inf, 0, 0
-        for loss in val_losses:
-            waited = 0 if loss < lowest else waited + 1
-            lowest = min(lowest, loss)
-            if waited == PLATEAU_PATIENCE:
-                waited, halvings = 0, halvings + 1
-        return learning_rate / 2**halvings
-    raise ValueError(f"There is no schedule {schedule!r}; known: {', '.join(SCHEDULES)}.")
+    if schedule not in SCHEDULES:
+        raise ValueError(f"There is no schedule {schedule!r}; known: {', '.join(SCHEDULES)}.")
+    if epochs < 0 or patience < 0:
+        raise ValueError(
+            "The number of epochs and early_stopping_patience must not be negative; got "
+            f"{epochs} and {patience}."
+        )
+    stopping = keras.callbacks.EarlyStopping(
+        monitor="val_loss", patience=patience or epochs, restore_best_weights=True
+    )
+    cosine = keras.optimizers.schedules.CosineDecay(learning_rate, decay_steps=max(epochs, 1))
+    rates = {
+        "constant": [],
+        "cosine": [keras.callbacks.LearningRateScheduler(lambda epoch: float(cosine(epoch)))],
+        "plateau": [keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=2, min_delta=0.0)],
+    }
+    return [stopping, *rates[schedule]]
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Steers one stage, keeps its best weights, and lets it go on after a crash.
+    """Lets a stage that was interrupted go on as if nothing had been, and notes its history.
 
-    At the start of each epoch it sets the learning rate. At the end it keeps the weights if the
-    validation loss was never lower, and ends the stage if it has not been for a while. With a file,
-    it also writes there all that the next epoch depends on; a second `Checkpoint` on this file puts
-    it back, and `fit` must be told to start at `initial_epoch`.
+    After each epoch it writes all that the next one depends on into a file, in one step: the
+    weights, the optimizer, the random states of dropout, and what the other callbacks know, which
+    Keras's own `BackupAndRestore` leaves out. A second `Checkpoint` on this file puts all of it
+    back, and `fit` must be told to start at `initial_epoch`. It also stops a training whose loss
+    is no number any more.
+
+    Attributes:
+        rows: the epochs so far, with the columns of `history.csv`.
+        initial_epoch: the epoch to go on with, from 0; the number of epochs if the stage is over.
+        start: the weights that the stage began with.
+        seconds: how long the last `fit` took.
     """
 
     def __init__(
         self,
         stage: str,
         epochs: int,
-        learning_rate: float,
-        schedule: str = "constant",
-        early_stopping_patience: int = 0,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
         path: Path | None = None,
         key: str = "",
     ):
@@ -102,63 +121,43 @@ class Checkpoint(keras.callbacks.Callback):
         Args:
             stage: its name in `history.csv`.
             epochs: at the most.
-            learning_rate: of the first epoch.
-            schedule: as for `learning_rate_at`.
-            early_stopping_patience: epochs without a lower validation loss after which the stage
-                ends; 0 trains all epochs.
-            path: the file, `.npz`; None keeps all in memory.
+            callbacks: the others that `fit` is given, of the kinds in `STATES`. In `fit`'s list
+                they must stand before this one, for they forget all when the training begins.
+            path: the file, `.npz`; None keeps nothing.
             key: what the stage depends on besides its weights; a file with another key is not used.
 
         Raises:
-            ValueError: there is no such schedule, or an argument is out of range.
+            ValueError: a callback of which it is not known what must be kept.
         """
         super().__init__()
-        learning_rate_at(schedule, learning_rate, max(epochs, 1), [])
-        if epochs < 0 or early_stopping_patience < 0:
-            raise ValueError(
-                "The number of epochs and early_stopping_patience must not be negative; got "
-                f"{epochs} and {early_stopping_patience}."
-            )
-        self.stage, self.epochs, self.learning_rate = stage, epochs, learning_rate
-        self.schedule, self.patience = schedule, early_stopping_patience
+        for callback in callbacks:
+            if type(callback) not in STATES:
+                raise ValueError(
+                    f"A stage cannot be interrupted with {type(callback).__name__} in it; known: "
+                    f"{', '.join(kind.__name__ for kind in STATES)}."
+                )
+        self.stage, self.epochs, self.callbacks = stage, epochs, callbacks
         self.path, self.key = path, key
         self.rows: list[dict] = []
+        self.initial_epoch = 0
         self.start: list[np.ndarray] = []
-        self.best: list[np.ndarray] = []
         self.saved: list[np.ndarray] = []
+        self.states: list[dict] = []
+        self.seconds = 0.0
         self._read()
-
-    @property
-    def initial_epoch(self) -> int:
-        """The epoch to go on with, from 0; the number of epochs if the stage was over already."""
-        return self.epochs if self._is_over() else len(self.rows)
-
-    @property
-    def val_losses(self) -> list[float]:
-        """The validation loss of each epoch so far."""
-        return [row["val_loss"] for row in self.rows]
-
-    def _is_over(self) -> bool:
-        """Tell whether the stage has had all its epochs or has not improved for too long."""
-        losses = self.val_losses
-        waited = len(losses) - 1 - int(np.argmin(losses)) if losses else 0
-        return len(losses) >= self.epochs or bool(self.patience and waited >= self.patience)
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Note the weights that the stage starts from, and put back what an earlier one wrote."""
+        self.begun = time.monotonic()
         self.start = self.model.get_weights()
         if self.saved:
             self.model.optimizer.build(self.model.trainable_variables)
             for variable, value in zip(self._variables(), self.saved, strict=True):
                 variable.assign(value)
+            for callback, state in zip(self.callbacks, self.states, strict=True):
+                vars(callback).update(state)
         what = f"training, stage {self.stage}"
-        self.bar = progress_bar(self.epochs, what, "epochs", len(self.rows))
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Set the learning rate of the epoch."""
-        self.model.optimizer.learning_rate = learning_rate_at(
-            self.schedule, self.learning_rate, self.epochs, self.val_losses
-        )
+        self.bar = progress_bar(self.epochs, what, "epochs", self.initial_epoch)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Stop in the middle of an epoch whose loss is no number any more.
@@ -170,36 +169,31 @@ class Checkpoint(keras.callbacks.Callback):
             self._check("loss", logs["loss"])
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        """Note the epoch's figures and keep what has to be kept.
+        """Note the epoch's figures, and write the file.
 
         Raises:
             ValueError: the validation loss is no number any more.
         """
         self._check("validation loss", logs["val_loss"])
-        rate = float(self.model.optimizer.learning_rate)
-        figures = {name: float(logs[name]) for name in HISTORY_COLUMNS if name in logs}
-        self.rows.append(
-            {"stage": self.stage, "epoch": epoch + 1, **figures, "learning_rate": rate}
-        )
-        # Of equal losses the first counts, here as in `keep_if_better` and `best_epoch`.
-        if int(np.argmin(self.val_losses)) == len(self.rows) - 1:
-            self.best = self.model.get_weights()
-        if self._is_over():
-            self.model.stop_training = True
-        self._write()
+        # A schedule may have set the next epoch's rate already; then it says which was this one's.
+        rate = logs.get("learning_rate", self.model.optimizer.learning_rate)
+        figures = logs | {"stage": self.stage, "epoch": epoch + 1, "learning_rate": float(rate)}
+        self.rows.append({name: figures[name] for name in HISTORY_COLUMNS})
+        self._write(over=self.model.stop_training)
         self.bar.update()
 
     def on_train_end(self, logs: dict | None = None) -> None:
-        """Put the progress bar away."""
+        """Put the progress bar away and stop the clock."""
         self.bar.close()
+        self.seconds = time.monotonic() - self.begun
 
     def _check(self, name: str, loss: float) -> None:
         """Stop the training if a loss is no number."""
         if not math.isfinite(loss):
             raise ValueError(
                 f"The {name} of stage {self.stage!r} became NaN: the learning rate "
-                f"{self.learning_rate} is too high for this model. Set a lower one and run the "
-                "notebook again."
+                f"{float(self.model.optimizer.learning_rate):.3g} is too high for this model. Set "
+                "a lower one and run the notebook again."
             )
 
     def _variables(self) -> list:
@@ -208,15 +202,22 @@ class Checkpoint(keras.callbacks.Callback):
         own = [v for v in self.model.variables if id(v) not in metrics]
         return [*own, *self.model.optimizer.variables]
 
-    def _write(self) -> None:
+    def _write(self, over: bool) -> None:
         """Write the file, in one step."""
         if self.path is None:
             return
-        arrays: dict[str, Any] = {f"best_{n}": weight for n, weight in enumerate(self.best)}
-        arrays |= {f"variable_{n}": np.asarray(v) for n, v in enumerate(self._variables())}
-        notes = json.dumps({"key": self.key, "rows": self.rows})
+        arrays: dict[str, Any] = {
+            f"variable_{n}": np.asarray(variable) for n, variable in enumerate(self._variables())
+        }
+        numbers: list[dict] = []
+        for place, callback in enumerate(self.callbacks):
+            state = {name: getattr(callback, name) for name in STATES[type(callback)]}
+            weights = state.pop("best_weights", [])
+            arrays |= {f"callback_{place}_{n}": weight for n, weight in enumerate(weights)}
+            numbers.append(state)
+        notes = {"key": self.key, "rows": self.rows, "over": over, "callbacks": numbers}
         with atomic_path(self.path) as temporary:
-            np.savez(temporary, notes=np.array(notes), **arrays)
+            np.savez(temporary, notes=np.array(json.dumps(notes)), **arrays)
 
     def _read(self) -> None:
         """Read the file, if it is there, whole, and of this very stage."""
@@ -227,22 +228,28 @@ class Checkpoint(keras.callbacks.Callback):
                 notes = json.loads(str(arrays["notes"]))
                 if notes["key"] != self.key:
                     return
-                saved, best = (
-                    [arrays[name] for name in arrays.files if name.startswith(kind)]
-                    for kind in ("variable_", "best_")
-                )
+
+                def read(kind: str) -> list[np.ndarray]:
+                    return [arrays[name] for name in arrays.files if name.startswith(kind)]
+
+                saved, states = read("variable_"), notes["callbacks"]
+                for place, state in enumerate(states):
+                    if weights := read(f"callback_{place}_"):
+                        state["best_weights"] = weights
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
             return  # damaged: the stage starts anew
-        self.rows, self.saved, self.best = notes["rows"], saved, best
+        self.rows, self.saved, self.states = notes["rows"], saved, states
+        self.initial_epoch = self.epochs if notes["over"] else len(self.rows)
 
 
 def keep_if_better(
     model: keras.Model, checkpoint: Checkpoint, history: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """Give a model the best weights of a stage, or take the whole stage back, and say which.
+    """Take a stage back if its lowest validation loss is no lower than all before.
 
     Args:
-        model: the one that was fitted with the checkpoint.
+        model: the one that was fitted with the checkpoint and with `make_callbacks`, so that it
+            has the stage's best weights.
         checkpoint: of the stage.
         history: the rows of `history.csv` of the stages before.
 
@@ -250,24 +257,13 @@ def keep_if_better(
         The history with the stage's rows added.
     """
     rows = pd.DataFrame(checkpoint.rows, columns=HISTORY_COLUMNS)
-    if history is None:
-        history = rows[:0]
+    if history is None or history.empty:
+        return rows
     if rows.empty:
         return history
-    best = rows.loc[rows["val_loss"].idxmin()]
-    found = f"validation loss {best['val_loss']:.3f}, accuracy {best['val_accuracy']:.3f}"
-    if history.empty or best["val_loss"] < history["val_loss"].min():
-        model.set_weights(checkpoint.best)
-        print(f"kept: epoch {best['epoch']} of stage {checkpoint.stage} ({found})")
-    else:
+    if not rows["val_loss"].min() < history["val_loss"].min():
         model.set_weights(checkpoint.start)
-        before = history.loc[history["val_loss"].idxmin()]
-        print(
-            f"rolled back: stage {checkpoint.stage} got no further than {found}; the weights are "
-            f"those of stage {before['stage']} again, at {before['val_loss']:.3f} and "
-            f"{before['val_accuracy']:.3f}"
-        )
-    return pd.concat([history, rows], ignore_index=True) if len(history) else rows
+    return pd.concat([history, rows], ignore_index=True)
 
 
 def best_epoch(history: pd.DataFrame) -> pd.Series:
