@@ -79,6 +79,30 @@ def diagram(rows: dict[str, Sequence[tuple[str, str]]]) -> None:
     plt.show()
 
 
+def stages(cuts: dict[str, tuple[int, Sequence[int], int]]) -> None:
+    """Draw for each stage of training what is frozen, what is kept of a photo, and what learns.
+
+    Args:
+        cuts: by the stage's name, the numbers in the frozen front, the shape of what it makes of
+            a photo, and the numbers that learn.
+    """
+    diagram(
+        {
+            name: [
+                ("photo", "data"),
+                (f"front\n{frozen:,}\nnumbers", "frozen") if frozen else ("no front", "step"),
+                (
+                    f"kept\n{' x '.join(map(str, shape))}\n{'features' if frozen else 'pixels'}",
+                    "file",
+                ),
+                (f"rest\n{learning:,}\nnumbers", "learns"),
+                ("probabilities", "data"),
+            ]
+            for name, (frozen, shape, learning) in cuts.items()
+        }
+    )
+
+
 def class_counts(images: pd.DataFrame, class_names: Sequence[str]) -> None:
     """Draw how many images each class has in each split.
 

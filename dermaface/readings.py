@@ -4,11 +4,220 @@ Prose in a notebook says how to read a result. What *this* run shows is said by 
 the figures themselves, so that it is true of any data set and turns when the figures turn.
 """
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 # 1. Explore the data
 
 # 2. Build the model
 
 # 3. Train the model
+
+STAGES = {"head": "the head", "fine_tune": "fine-tuning", "full": "the whole network"}
+
+
+def frozen_share(frozen: int, learning: int) -> str:
+    """Say how much of the work for a photo lies in what is frozen, in multiply-adds."""
+    if not frozen:
+        return "How much work the frozen front does cannot be seen: a Hub module hides its layers."
+    share = frozen / (frozen + learning)
+    percent = "more than 99.9 %" if share > 0.9994 else f"{share:.1%}".replace("%", " %")
+    return (
+        f"The frozen front does {percent} of the work for a photo: {frozen / 1e6:,.2f} of "
+        f"{(frozen + learning) / 1e6:,.2f} million multiply-adds."
+    )
+
+
+def time_saved(photos: int, epochs: int, kept: float, usual: float) -> str:
+    """Say what keeping features brought.
+
+    Args:
+        photos: trained on.
+        epochs: timed.
+        kept: seconds with kept features, computing them included.
+        usual: seconds without.
+    """
+    took = (
+        f"{epochs} epochs of {photos} photos took {usual:.2f} s the usual way and {kept:.2f} s "
+        "with kept features, computing them included"
+    )
+    factor = usual / kept
+    if factor >= 1.1:
+        return f"{took}: {factor:.1f} times as fast."
+    if factor <= 0.9:
+        return (
+            f"{took}: {1 / factor:.1f} times as long. It pays with more epochs or a larger front."
+        )
+    return f"{took}: about the same. It pays with more epochs or a larger front."
+
+
+def learning_part(frozen: int, shape: Sequence[int], learning: int, total: int) -> str:
+    """Say what learns in fine-tuning, and what is kept.
+
+    Args:
+        frozen: numbers in the front that is computed once.
+        shape: of what is kept of each photo.
+        learning: numbers that learn.
+        total: numbers of the model.
+    """
+    size = " x ".join(map(str, shape))
+    kept = (
+        f"The front with {frozen:,} of them is computed once: {size} features per photo."
+        if frozen
+        else f"There is no front to compute once, so the pixels are kept: {size} per photo."
+    )
+    return f"Of the model's {total:,} numbers, {learning:,} learn. {kept}"
+
+
+def stage_outcome(history: "pd.DataFrame", stage: str) -> str:
+    """Say how a stage's validation loss went, and whether its weights are kept.
+
+    Args:
+        history: `history.csv` up to this stage.
+        stage: as in its column `stage`.
+    """
+    name = STAGES[stage]
+    losses = history.loc[history["stage"] == stage, "val_loss"].to_list()
+    if not losses:
+        return f"{name.capitalize()} was left out: it had no epochs."
+    lowest = min(losses)
+    best, epochs = losses.index(lowest) + 1, len(losses)
+    where = f"in epoch {best} of {epochs}" if epochs > 1 else "in its only epoch"
+    earlier = history["val_loss"].to_list()[: -len(losses)]
+    if earlier:
+        before, after = _told_apart(min(earlier), lowest)
+        if lowest < min(earlier):
+            return (
+                f"{name.capitalize()} lowered the validation loss from {before} to {after}, "
+                f"{where}: its weights are kept."
+            )
+        return (
+            f"{name.capitalize()} got the validation loss no lower than {after}, {where}, and "
+            f"before it was {before}: rolled back."
+        )
+    if best == 1:
+        more = " The later epochs are not used." if epochs > 1 else ""
+        return f"The validation loss of {name} was lowest, {lowest:.2f}, {where}.{more}"
+    first, last = _told_apart(losses[0], lowest)
+    more = (
+        "It was still falling, so more epochs may lower it further."
+        if best == epochs
+        else "The later epochs are not used."
+    )
+    return f"The validation loss of {name} fell from {first} to {last}, {where}. {more}"
+
+
+def validation_beside_training(history: "pd.DataFrame", stage: str) -> str:
+    """Say in how many epochs of a stage the model did better on validation photos."""
+    rows = history[history["stage"] == stage]
+    if rows.empty:
+        return "There is no epoch to compare."
+    epochs, last = len(rows), rows.iloc[-1]
+    above = int((rows["val_accuracy"] > rows["accuracy"]).sum())
+    figures = f"{last['val_accuracy']:.2f} against {last['accuracy']:.2f}"
+    if epochs == 1:
+        return f"Validation accuracy beside training accuracy, after the only epoch: {figures}."
+    count = {0: "none of the", epochs: "all"}.get(above, f"{above} of the")
+    return (
+        f"Validation accuracy was above training accuracy in {count} {epochs} epochs; in the last "
+        f"one, it was {figures}."
+    )
+
+
+def normalization(moved: int, total: int) -> str:
+    """Say whether BatchNormalization layers of the backbone moved in training."""
+    if not total:
+        return "The backbone shows no BatchNormalization layer, so there is none to compare."
+    if total == 1:
+        verb = "moved" if moved else "did not move"
+        return f"The backbone's one BatchNormalization layer {verb}."
+    return f"Of the backbone's {total} BatchNormalization layers, {moved or 'none'} moved."
+
+
+def from_scratch(scratch: "pd.DataFrame", history: "pd.DataFrame") -> str:
+    """Say how far the same network got from random numbers, beside the trained one.
+
+    Args:
+        scratch: its epochs, with the columns of `history.csv`.
+        history: `history.csv`.
+    """
+    if scratch.empty:
+        return (
+            "No network was trained from random numbers: scratch_epochs is 0, or the backbone is a "
+            "TensorFlow Hub module, which never comes without its own."
+        )
+    losses = scratch["val_loss"].to_list()
+    best, epochs = losses.index(min(losses)) + 1, len(losses)
+    reached = scratch["val_accuracy"].iloc[best - 1]
+    kept = history.loc[history["val_loss"].idxmin(), "val_accuracy"]
+    points = round(100 * (kept - reached))
+    distance = f"{abs(points)} point" + ("s" if abs(points) > 1 else "")
+    verdict = (
+        f"{distance} {'below' if points > 0 else 'above'} the {kept:.2f} of the stages before"
+        if points
+        else "as high as the stages before"
+    )
+    more = (
+        "Its loss was lowest in the last epoch, so more epochs may bring more."
+        if best == epochs
+        else f"Its loss was lowest in epoch {best} already."
+    )
+    passes = f"{epochs} epochs" if epochs > 1 else "1 epoch"
+    return (
+        f"From random numbers, the same network reached a validation accuracy of {reached:.2f} in "
+        f"{passes}, {verdict}. {more}"
+    )
+
+
+def whole_model(accuracy: float, expected: float, photos: int) -> str:
+    """Say whether the whole model answers like its halves.
+
+    Args:
+        accuracy: from pixels to probabilities, on the validation photos.
+        expected: of the epoch whose weights were kept.
+        photos: the number of validation photos.
+    """
+    right, before = round(accuracy * photos), round(expected * photos)
+    found = f"From pixels to probabilities, the model is right about {right} of {photos} photos"
+    if right == before:
+        return f"{found}, as many as in the epoch that was kept."
+    told = f"{found}; in the epoch that was kept it was {before}"
+    if abs(right - before) > max(2, 0.01 * photos):
+        return f"{told}: more than rounding explains, so do not go on."
+    return f"{told}: a difference that rounding explains."
+
+
+def training_summary(history: "pd.DataFrame", photos: int) -> str:
+    """Say in three lines what was trained and what is kept.
+
+    Args:
+        history: `history.csv`.
+        photos: the number of validation photos.
+    """
+    counts = history.groupby("stage", sort=False).size()
+    trained = ", ".join(f"{STAGES[stage]} {count}" for stage, count in counts.items())
+    best = history.loc[history["val_loss"].idxmin()]
+    first, last = _told_apart(history["val_loss"].iloc[0], best["val_loss"])
+    right = round(best["val_accuracy"] * photos)
+    return (
+        f"Epochs: {trained}.\n"
+        f"Kept: epoch {best['epoch']} of {STAGES[best['stage']]}, with a validation loss of {last} "
+        f"({first} after the very first epoch).\n"
+        f"Right: {right} of {photos} validation photos, by which this epoch was also chosen."
+    )
+
+
+def _told_apart(*numbers: float) -> list[str]:
+    """Return numbers as texts, with two decimals or as many as tell them apart."""
+    for decimals in (2, 3, 4, 6):
+        texts = [f"{number:.{decimals}f}" for number in numbers]
+        if len(set(texts)) == len(set(numbers)):
+            break
+    return texts
+
 
 # 4. Analyze the curves
 

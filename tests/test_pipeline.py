@@ -255,6 +255,7 @@ def test_a_run_killed_in_training_is_resumed_and_ends_with_the_same_figures(
         victim.kill()
     process.wait()
     assert state.is_file() and not (tmp_path / "killed" / "model.keras").exists()
+    (tmp_path / "killed" / "scratch.csv").write_text("of an earlier run")
     (tmp_path / "killed" / f"{runs.TEMPORARY_PREFIX}left" / "half").mkdir(parents=True)
 
     assert cli.main([*arguments, "--resume"]) == 0
@@ -262,6 +263,8 @@ def test_a_run_killed_in_training_is_resumed_and_ends_with_the_same_figures(
     for name in ("history.csv", "predictions.csv", "metrics.json"):
         assert run.path(name).read_bytes() == undisturbed.path(name).read_bytes(), name
     assert not list(run.folder.rglob(".*")) and not run.path("checkpoints").exists()
+    # A TensorFlow Hub module is never trained from random numbers.
+    assert not run.path("scratch.csv").exists()
 
 
 def test_what_progress_bars_say_reaches_the_terminal():

@@ -36,6 +36,7 @@ TRIED = pd.DataFrame(
 DIAGRAM = {"stage 1": [("photo", "data"), ("backbone", "frozen"), ("head", "learns")], "": []}
 FIGURES = {
     "diagram": (DIAGRAM,),
+    "stages": ({"head": (410208, (1280,), 14091), "top": (0, (96, 96, 3), 396139)},),
     "settings": (TRIED, ["rate", "units"]),
     "class_counts": (IMAGES, NAMES),
     "class_counts_without_split": (IMAGES.assign(split=""), NAMES),

@@ -184,6 +184,26 @@ def test_a_notebook_is_stale_when_what_it_read_or_wrote_changes(tmp_path):
     assert not run.is_finished("02_build_model", parameters)
 
 
+def test_a_file_that_only_some_runs_have_may_be_missing_but_not_come_and_go(tmp_path):
+    run = runs.open_run("a", tmp_path)
+    for name in runs.READS["04_analyze_curves"]:
+        if name != "scratch.csv":
+            run.path(name).write_text(name)
+    run.start("04_analyze_curves", NAMESPACE)
+    for name in runs.WRITES["04_analyze_curves"]:
+        run.path(name).write_text(name)
+    run.finish("04_analyze_curves")
+    parameters = {"seed": 3, "data": ""}
+    assert run.is_finished("04_analyze_curves", parameters)
+    run.path("scratch.csv").write_text("there")
+    assert not run.is_finished("04_analyze_curves", parameters)
+    run.start("04_analyze_curves", NAMESPACE)
+    run.finish("04_analyze_curves")
+    assert run.is_finished("04_analyze_curves", parameters)
+    run.path("scratch.csv").unlink()
+    assert not run.is_finished("04_analyze_curves", parameters)
+
+
 def test_a_notebook_is_stale_when_a_parameter_that_it_takes_from_another_one_changes(tmp_path):
     run = runs.open_run("a", tmp_path)
 

@@ -164,6 +164,19 @@ def split_model(model: keras.Model, at: str | float = "head") -> tuple[keras.Mod
     """
     first = first_layer(model, at)
     set_trainable(model, first)
+    return cut_before(model, first)
+
+
+def cut_before(model: keras.Model, first: str) -> tuple[keras.Model, keras.Model]:
+    """Cut a model in two that share its layers, at the last place before a layer.
+
+    Args:
+        model: as from `build_model`; which of its layers learn stays as it is.
+        first: the layer's name; "pooling" itself is still in the first part.
+
+    Returns:
+        The first part, from pixels to features, and the rest, from features to probabilities.
+    """
     names = [layer.name for layer in model.layers]
     if first == "pooling":  # Pooling learns nothing, and a pooled vector is far smaller.
         cut = "pooling"

@@ -72,17 +72,20 @@ def make_strategy(mirrored: bool, steps_per_execution: int = 1) -> tf.distribute
     return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
-def evaluation_batch_size(count: int, batch_size: int, replicas: int) -> int:
+def evaluation_batch_size(count: int, batch_size: int, replicas: int | None = None) -> int:
     """Return the largest batch size up to `batch_size` whose last batch feeds every replica.
 
     Args:
         count: images.
         batch_size: wanted.
-        replicas: devices that share each batch; an empty share would stop the training.
+        replicas: devices that share each batch, those of the strategy in use if not given; an
+            empty share would stop the training.
 
     Raises:
         ValueError: there are fewer images than replicas.
     """
+    if replicas is None:
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
     for size in range(min(batch_size, count), replicas - 1, -1):
         if not 0 < count % size < replicas:
             return size

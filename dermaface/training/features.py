@@ -138,6 +138,13 @@ def cache_features(
     return cache.serve(rows, count, order)
 
 
+def chosen_augmentation(run: runs.Run) -> functools.partial:
+    """Return the augmentation whose strengths were chosen in notebook 02 of a run."""
+    chosen = run.parameters("02_build_model")
+    names = ("horizontal_flip", "rotation", "translation", "zoom", "contrast")
+    return datasets.make_augmentation(**{name: chosen[name] for name in names})
+
+
 def keep_features(
     run: runs.Run,
     frozen: keras.Model,
@@ -167,7 +174,7 @@ def keep_features(
     """
     photos = {split: images.read_images(run, split) for split in ("train", "validation")}
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    size = devices.evaluation_batch_size(len(photos["validation"]), order.batch_size, replicas)
+    size = devices.evaluation_batch_size(len(photos["validation"]), order.batch_size)
     order = dataclasses.replace(order, drop_remainder=order.drop_remainder or replicas > 1)
     read = functools.partial(
         datasets.make_dataset,

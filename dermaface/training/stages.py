@@ -8,9 +8,10 @@ import time
 from typing import Any
 import zipfile
 
+from dermaface.model import build
 from dermaface.progress import progress_bar
-from dermaface.quiet_tensorflow import keras
-from dermaface.runs import Run, atomic_path
+from dermaface.quiet_tensorflow import keras, tf
+from dermaface.runs import Run, atomic_path, write_csv
 import numpy as np
 import pandas as pd
 
@@ -51,6 +52,21 @@ def make_optimizer(
             learning_rate, momentum=0.9, nesterov=True, weight_decay=weight_decay or None
         )
     raise ValueError(f"There is no optimizer {name!r}; known: {', '.join(OPTIMIZERS)}.")
+
+
+def measure_cut(model: keras.Model, at: str | float) -> tuple[int, tuple[int, ...], int]:
+    """Return what a stage freezes, keeps and trains if learning starts at `at`.
+
+    Args:
+        model: as from `build.build_model`.
+        at: as for `build.split_model`, which is what happens to the model here.
+
+    Returns:
+        The numbers in the frozen front, the shape of what it makes of a photo, and the numbers
+        that learn.
+    """
+    frozen, rest = build.split_model(model, at)
+    return frozen.count_params(), frozen.output_shape[1:], build.count_parameters(rest)["trainable"]
 
 
 def make_callbacks(
@@ -113,7 +129,7 @@ class Checkpoint(keras.callbacks.Callback):
         stage: str,
         epochs: int,
         callbacks: Sequence[keras.callbacks.Callback] = (),
-        path: Path | None = None,
+        folder: Path | None = None,
         key: str = "",
     ):
         """Prepare a stage.
@@ -123,7 +139,7 @@ class Checkpoint(keras.callbacks.Callback):
             epochs: at the most.
             callbacks: the others that `fit` is given, of the kinds in `STATES`. In `fit`'s list
                 they must stand before this one, for they forget all when the training begins.
-            path: the file, `.npz`; None keeps nothing.
+            folder: where the file lies, named after the stage; None keeps nothing.
             key: what the stage depends on besides its weights; a file with another key is not used.
 
         Raises:
@@ -137,7 +153,8 @@ class Checkpoint(keras.callbacks.Callback):
                     f"{', '.join(kind.__name__ for kind in STATES)}."
                 )
         self.stage, self.epochs, self.callbacks = stage, epochs, callbacks
-        self.path, self.key = path, key
+        self.path = None if folder is None else folder / f"{stage}.npz"
+        self.key = key
         self.rows: list[dict] = []
         self.initial_epoch = 0
         self.start: list[np.ndarray] = []
@@ -150,8 +167,12 @@ class Checkpoint(keras.callbacks.Callback):
         """Note the weights that the stage starts from, and put back what an earlier one wrote."""
         self.begun = time.monotonic()
         self.start = self.model.get_weights()
+        # Where the first step has to make variables, TensorFlow builds its graph twice.
+        self.model.optimizer.build(self.model.trainable_variables)
+        nothing = np.zeros((1, *self.model.output_shape[1:]), np.float32)
+        self.model.compute_metrics(None, nothing, nothing)
+        self.model.reset_metrics()
         if self.saved:
-            self.model.optimizer.build(self.model.trainable_variables)
             for variable, value in zip(self._variables(), self.saved, strict=True):
                 variable.assign(value)
             for callback, state in zip(self.callbacks, self.states, strict=True):
@@ -176,8 +197,8 @@ class Checkpoint(keras.callbacks.Callback):
         """
         self._check("validation loss", logs["val_loss"])
         # A schedule may have set the next epoch's rate already; then it says which was this one's.
-        rate = logs.get("learning_rate", self.model.optimizer.learning_rate)
-        figures = logs | {"stage": self.stage, "epoch": epoch + 1, "learning_rate": float(rate)}
+        rate = logs.get("learning_rate", self._learning_rate())
+        figures = logs | {"stage": self.stage, "epoch": epoch + 1, "learning_rate": rate}
         self.rows.append({name: figures[name] for name in HISTORY_COLUMNS})
         self._write(over=self.model.stop_training)
         self.bar.update()
@@ -192,9 +213,13 @@ class Checkpoint(keras.callbacks.Callback):
         if not math.isfinite(loss):
             raise ValueError(
                 f"The {name} of stage {self.stage!r} became NaN: the learning rate "
-                f"{float(self.model.optimizer.learning_rate):.3g} is too high for this model. Set "
+                f"{self._learning_rate():.3g} is too high for this model. Set "
                 "a lower one and run the notebook again."
             )
+
+    def _learning_rate(self) -> float:
+        """Return the optimizer's learning rate, also where several devices hold it."""
+        return float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def _variables(self) -> list:
         """Return all that the next step depends on: weights, states of dropout, the optimizer's."""
@@ -242,6 +267,31 @@ class Checkpoint(keras.callbacks.Callback):
         self.initial_epoch = self.epochs if notes["over"] else len(self.rows)
 
 
+def fit_stage(
+    model: keras.Model,
+    data: tuple[tf.data.Dataset, tf.data.Dataset],
+    checkpoint: Checkpoint,
+    **fitting: Any,
+) -> None:
+    """Fit a compiled model as a checkpoint says; written out twice in notebook 03.
+
+    Args:
+        model: or the part of it that learns.
+        data: to train on and to validate by, as from `features.keep_features`.
+        checkpoint: of the stage, made with the other callbacks.
+        fitting: what else `fit` is given.
+    """
+    train, validation = data
+    model.fit(
+        train,
+        validation_data=validation,
+        epochs=checkpoint.epochs,
+        initial_epoch=checkpoint.initial_epoch,
+        callbacks=[*checkpoint.callbacks, checkpoint],
+        **fitting,
+    )
+
+
 def keep_if_better(
     model: keras.Model, checkpoint: Checkpoint, history: pd.DataFrame | None = None
 ) -> pd.DataFrame:
@@ -264,6 +314,21 @@ def keep_if_better(
     if not rows["val_loss"].min() < history["val_loss"].min():
         model.set_weights(checkpoint.start)
     return pd.concat([history, rows], ignore_index=True)
+
+
+def write_history(run: Run, history: pd.DataFrame, scratch: pd.DataFrame) -> None:
+    """Write `history.csv`, and `scratch.csv` if there is a row for it; else an old one goes.
+
+    Args:
+        run: the run.
+        history: of all stages.
+        scratch: of the same network from random numbers.
+    """
+    write_csv(run.path("history.csv"), history)
+    if len(scratch):
+        write_csv(run.path("scratch.csv"), scratch)
+    else:
+        run.path("scratch.csv").unlink(missing_ok=True)
 
 
 def best_epoch(history: pd.DataFrame) -> pd.Series:

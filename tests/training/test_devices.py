@@ -32,6 +32,16 @@ def test_mirrored_needs_several_devices():
         devices.make_strategy(True)
 
 
+def test_a_model_is_loaded_in_the_precision_of_the_machine(tmp_path, monkeypatch):
+    build.build_model(3, "tiny", 32).save(tmp_path / "model.keras")
+    assert devices.load_model(tmp_path / "model.keras").compute_dtype == "float32"
+    monkeypatch.setattr(devices, "choose_precision", {True: "mixed_float16", False: "float32"}.get)
+    assert devices.load_model(tmp_path / "model.keras").compute_dtype == "float16"
+    assert devices.load_model(tmp_path / "model.keras", False).compute_dtype == "float32"
+    with pytest.raises(ValueError, match="this machine has 0"):
+        devices.load_model(tmp_path / "model.keras", mirrored=True)
+
+
 TRAIN_ON_TWO_DEVICES = """
 import json, sys
 import pandas as pd
@@ -43,32 +53,33 @@ import numpy as np
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+path = sys.argv[2]
 root, frame = images.find_images(sys.argv[1])
 class_names = sorted(set(frame["label"]))
 train, validation = frame[frame.index % 3 > 0], frame[frame.index % 3 == 0]
 out = {}
-for mirrored in (False, True):
+build.build_model(len(class_names), "tiny", 64, dropout_rate=0.0).save(path)
+for mirrored in (False, True, False):
     keras.utils.set_random_seed(0)
-    strategy = devices.make_strategy(mirrored)
-    replicas = strategy.num_replicas_in_sync
+    # All that follows lives where the model does.
+    model = devices.load_model(path, mirrored=mirrored)
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
     # Both see the same batches: Keras starts a shuffled dataset once more for several devices.
     train_ds = datasets.make_dataset(
         train.sample(frac=1, random_state=0), root, class_names, 64,
         datasets.Order(16, drop_remainder=True),
     )
-    size = devices.evaluation_batch_size(len(validation), 43, replicas)
+    size = devices.evaluation_batch_size(len(validation), 43)
+    assert size == 43 - mirrored
     validation_ds = datasets.make_dataset(validation, root, class_names, 64, datasets.Order(size))
-    with strategy.scope():
-        model = build.build_model(len(class_names), "tiny", 64, dropout_rate=0.0)
-        build.set_trainable(model)
-        model.compile(
-            keras.optimizers.Adam(0.003), "categorical_crossentropy", metrics=["accuracy"]
-        )
+    build.set_trainable(model)
+    model.compile(keras.optimizers.Adam(0.003), "categorical_crossentropy", metrics=["accuracy"])
     history = model.fit(
         train_ds, validation_data=validation_ds, epochs=6, shuffle=False, verbose=0
     )
     weight = np.array(model.get_layer("probabilities").kernel)
     out[replicas] = history.history["val_accuracy"][-1]
+    out["devices"] = out.get("devices", []) + [replicas]
     assert devices.describe().startswith("no GPU")
 try:
     devices.make_strategy(True, steps_per_execution=2)
@@ -79,14 +90,14 @@ print(json.dumps(out | {"images": len(validation)}))
 
 
 @pytest.mark.slow
-def test_two_devices_train_like_one(sample_folder):
+def test_two_devices_train_like_one(sample_folder, tmp_path):
     done = subprocess.run(
-        [sys.executable, "-c", TRAIN_ON_TWO_DEVICES, str(sample_folder)],
+        [sys.executable, "-c", TRAIN_ON_TWO_DEVICES, str(sample_folder), f"{tmp_path}/a.keras"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     accuracy = json.loads(done.stdout.splitlines()[-1])
-    assert accuracy["images"] == 44 and accuracy["1"] > 0.4
+    assert accuracy["images"] == 44 and accuracy["devices"] == [1, 2, 1] and accuracy["1"] > 0.4
     assert abs(accuracy["1"] - accuracy["2"]) * 44 <= 2 + 1e-6
     assert "steps_per_execution 1 and got 2" in accuracy["error"]
 

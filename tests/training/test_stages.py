@@ -1,8 +1,10 @@
 """Tests of dermaface.training.stages."""
 
-from dermaface.quiet_tensorflow import keras
+from dermaface import runs
+from dermaface.quiet_tensorflow import keras, tf
 from dermaface.training import stages
 import numpy as np
+import pandas as pd
 import pytest
 
 GENERATOR = np.random.default_rng(0)
@@ -58,7 +60,7 @@ def test_history_has_the_columns_of_the_contract():
 def test_early_stopping_ends_a_stage_and_the_best_weights_are_kept(tmp_path):
     # The validation labels are wrong, so every epoch makes the validation loss worse.
     model = make_model()
-    options = {"epochs": 9, "patience": 2, "path": tmp_path / "head.npz"}
+    options = {"epochs": 9, "patience": 2, "folder": tmp_path}
     checkpoint = fit(model, prepare(**options), wrong=True)
     losses = [row["val_loss"] for row in checkpoint.rows]
     assert len(losses) == 3 and losses[0] == min(losses)
@@ -127,7 +129,7 @@ def test_a_killed_stage_goes_on_as_if_nothing_had_been(tmp_path, optimizer, sche
     model = make_model(optimizer)
     whole = fit(model, prepare(**options), wrong)
 
-    options |= {"path": tmp_path / "head.npz", "key": "a"}
+    options |= {"folder": tmp_path, "key": "a"}
     with pytest.raises(Killed):
         fit(make_model(optimizer), prepare(**options), wrong, after=[Kill()])
     resumed = prepare(**options)
@@ -162,8 +164,8 @@ def test_what_keras_keeps_would_not_be_enough(tmp_path):
 )
 def test_a_file_of_something_else_or_damaged_is_not_used(tmp_path, change):
     path = tmp_path / "head.npz"
-    fit(make_model(), prepare(epochs=2, path=path, key="a"))
-    assert prepare(epochs=2, path=path, key="a")[-1].initial_epoch == 2
+    fit(make_model(), prepare(epochs=2, folder=tmp_path, key="a"))
+    assert prepare(epochs=2, folder=tmp_path, key="a")[-1].initial_epoch == 2
     content = path.read_bytes()
     if change == "damaged":
         path.write_bytes(content[:400] + b"x" * 300 + content[700:])
@@ -175,7 +177,7 @@ def test_a_file_of_something_else_or_damaged_is_not_used(tmp_path, change):
     if change == "empty":
         path.write_bytes(b"")
     key = "b" if change == "another key" else "a"
-    assert prepare(epochs=2, path=path, key=key)[-1].initial_epoch == 0
+    assert prepare(epochs=2, folder=tmp_path, key=key)[-1].initial_epoch == 0
 
 
 def test_a_loss_that_became_nan_is_an_error():
@@ -185,7 +187,7 @@ def test_a_loss_that_became_nan_is_an_error():
 
 @pytest.mark.parametrize("before", [[], [0.5]], ids=["first epoch", "second epoch"])
 def test_a_validation_loss_that_is_nan_is_an_error(tmp_path, before):
-    callbacks = prepare(epochs=3, path=tmp_path / "a.npz")
+    callbacks = prepare(epochs=3, folder=tmp_path)
     callbacks[-1].rows = [{"val_loss": loss} for loss in before]
     with pytest.raises(ValueError, match=r"The validation loss of stage 'head' became NaN.*lower"):
         make_model().fit(
@@ -245,6 +247,39 @@ def test_schedules():
     assert rates_of("plateau", [3, 4, 3, 2, 2, 2, 2]) == pytest.approx(expected)
     # However little it is lower, it is lower.
     assert rates_of("plateau", [3, 2.99999, 2.99998, 1]) == pytest.approx([0.1] * 4)
+
+
+def test_a_packaged_fit_does_what_a_checkpoint_says(tmp_path):
+    by_hand = make_model()
+    expected = fit(by_hand, prepare(epochs=4, schedule="cosine"))
+    *_, checkpoint = prepare(epochs=4, schedule="cosine", folder=tmp_path)
+    model = make_model()
+    data = [
+        tf.data.Dataset.from_tensor_slices(pair).batch(32)
+        for pair in ((POINTS, LABELS), validation_data())
+    ]
+    stages.fit_stage(model, data, checkpoint, shuffle=False, verbose=0)
+    assert checkpoint.rows == expected.rows and (tmp_path / "head.npz").is_file()
+
+
+def test_history_and_what_was_trained_from_random_numbers_are_written(tmp_path):
+    run = runs.open_run("a", tmp_path)
+    model = make_model()
+    history = stages.keep_if_better(model, fit(model, prepare(epochs=2)))
+    stages.write_history(run, history, history.assign(stage="from_scratch"))
+    scratch = pd.read_csv(run.path("scratch.csv"))
+    assert list(scratch.columns) == list(stages.read_history(run).columns)
+    assert set(scratch["stage"]) == {"from_scratch"} and len(scratch) == 2
+    stages.write_history(run, history, history[:0])
+    assert not run.path("scratch.csv").exists() and len(stages.read_history(run)) == 2
+
+
+def test_what_a_stage_freezes_keeps_and_trains(small_model):
+    total = small_model.count_params()
+    frozen, shape, learning = stages.measure_cut(small_model, "head")
+    assert shape == (1280,) and frozen + learning == total
+    frozen, shape, learning = stages.measure_cut(small_model, "Conv1")
+    assert frozen == 0 and shape[-1] == 3 and learning > 0.9 * total
 
 
 @pytest.mark.parametrize(
