@@ -1,6 +1,7 @@
 """Every figure of the notebooks; each function draws one and returns nothing."""
 
 from collections.abc import Sequence
+import textwrap
 import warnings
 
 import dermaface.quiet  # noqa: F401  (holds back Matplotlib's notes, so it comes first)
@@ -179,26 +180,78 @@ def curves(history: pd.DataFrame) -> None:
     plt.show()
 
 
-def settings(tried: pd.DataFrame, names: Sequence[str]) -> None:
+def range_test(
+    rates: Sequence[float], losses: Sequence[float], found: dict, candidates: Sequence[float]
+) -> None:
+    """Draw a learning-rate range test: the loss against the rate, and what was found in it.
+
+    Args:
+        rates: of the steps.
+        losses: of the steps.
+        found: as from `comparison.read_range_test`.
+        candidates: the rates to compare, drawn as triangles.
+    """
+    _, axes = plt.subplots(figsize=(6, 3))
+    axes.plot(rates, losses, ".", color="#b0b0b0", label="a batch")
+    axes.plot(rates, found["smoothed"], color=SPLIT_COLOURS["train"], label="smoothed")
+    axes.axvline(found["fastest"], color=SPLIT_COLOURS["test"], linestyle="--",
+                 label="falls fastest")  # fmt: skip
+    if found["blows_up"]:
+        axes.axvline(found["blows_up"], color="#c44e52", linestyle=":", label="blows up")
+    axes.plot(candidates, [0] * len(candidates), "^", color=SPLIT_COLOURS["validation"],
+              label="to compare", clip_on=False, zorder=3)  # fmt: skip
+    axes.set(xscale="log", xlabel="learning rate", ylabel="loss")
+    axes.xaxis.set_major_formatter(lambda rate, _: f"{rate:.7f}".rstrip("0").rstrip("."))
+    axes.set_ylim(0, 1.6 * found["smoothed"][0])
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    plt.show()
+
+
+def settings(tried: pd.DataFrame, low: float, high: float) -> None:
     """Draw training and validation accuracy, and their gap, one line per setting.
 
     Args:
-        tried: one row per setting, with `accuracy` and `val_accuracy`, the best at the top.
-        names: the columns that make the setting.
+        tried: one row per setting, the best at the top, with `name` in words, `accuracy` and
+            `val_accuracy`.
+        low: where the 95 % interval of the best one's validation accuracy begins.
+        high: where it ends.
     """
-    labels = [" / ".join(f"{row[name]:g}" for name in names) for row in tried.to_dict("records")]
     positions = np.arange(len(tried))
-    _, axes = plt.subplots(figsize=(6, max(2.2, 0.26 * len(tried) + 1.0)))
+    _, axes = plt.subplots(figsize=(8, 0.42 * len(tried) + 1.1))
+    axes.axvspan(low, high, color=SPLIT_COLOURS["validation"], alpha=0.12, linewidth=0,
+                 label="95 % interval\nof the best")  # fmt: skip
     axes.hlines(positions, tried["val_accuracy"], tried["accuracy"], color="#c8c8c8", linewidth=3)
     axes.plot(tried["accuracy"], positions, "o", color=SPLIT_COLOURS["train"],
               markerfacecolor="white", label="training")  # fmt: skip
     axes.plot(tried["val_accuracy"], positions, "o", color=SPLIT_COLOURS["validation"],
               label="validation")  # fmt: skip
-    axes.set_yticks(positions, labels)
-    axes.invert_yaxis()
-    axes.set(xlabel="accuracy")
-    title = " / ".join(name.replace("_", " ") for name in names)
-    axes.set_title(title, loc="left", fontsize=8)
+    axes.set_yticks(positions, [textwrap.fill(name, 40) for name in tried["name"]])
+    axes.set(xlabel="accuracy", ylim=(len(tried) - 0.5, -0.5))
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    plt.show()
+
+
+def differences(
+    losses: np.ndarray, over_seeds: Sequence[float], over_photos: Sequence[float]
+) -> None:
+    """Draw by how much one setting's loss differs from another's, with its two intervals.
+
+    Args:
+        losses: the one's loss less the other's, (seeds, photos).
+        over_seeds: where the 95 % interval over the seeds begins and ends.
+        over_photos: the same over the photos.
+    """
+    seeds, photos = losses.shape
+    _, axes = plt.subplots(figsize=(6, 1.9))
+    axes.axvline(0, color="#666666", linewidth=1)
+    axes.plot(losses.mean(axis=1), [0] * seeds, "o", color="#b0b0b0", label="a seed")
+    for position, interval in enumerate((over_seeds, over_photos)):
+        axes.plot(interval, [position] * 2, "|-", color=SPLIT_COLOURS["train"], markersize=12,
+                  label=None if position else "95 % interval")  # fmt: skip
+    axes.plot([losses.mean()] * 2, [0, 1], "D", color=SPLIT_COLOURS["train"], label="mean")
+    axes.set_yticks([0, 1], [f"over {seeds} seeds", f"over {photos} photos"])
+    axes.set(xlabel="winner's loss less the start's (left of 0, the winner is better)")
+    axes.set_ylim(1.5, -0.5)
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     plt.show()
 

@@ -31,12 +31,19 @@ CONVERSION = pd.DataFrame(
     {"variant": ["float32", "int8"], "bytes": [1600000, 600000], "accuracy": [0.9, 0.89]}
 )
 TRIED = pd.DataFrame(
-    {"rate": [0.1, 0.01], "units": [0, 64], "accuracy": [0.9, 0.99], "val_accuracy": [0.8, 0.7]}
+    {
+        "name": ["learning rate 0.003, no inner layer, dropout 0.2", "learning rate 0.00001"],
+        "accuracy": [0.9, 0.99],
+        "val_accuracy": [0.8, 0.7],
+    }
 )
+RANGE = {"smoothed": np.array([2.0, 1.0, 3.0]), "fastest": 0.01, "blows_up": None}
 DIAGRAM = {"stage 1": [("photo", "data"), ("backbone", "frozen"), ("head", "learns")], "": []}
 FIGURES = {
     "diagram": (DIAGRAM,),
-    "settings": (TRIED, ["rate", "units"]),
+    "range_test": ([1e-5, 0.01, 10], [2.1, np.nan, 90.0], RANGE, [0.001]),
+    "settings": (TRIED, 0.7, 0.9),
+    "differences": (np.eye(3), (-0.1, 0.2), (-0.3, 0.4)),
     "class_counts": (IMAGES, NAMES),
     "class_counts_without_split": (IMAGES.assign(split=""), NAMES),
     "image_sizes": (IMAGES,),
@@ -86,6 +93,28 @@ def test_validation_is_dashed_and_training_solid(monkeypatch):
     lines = {line.get_label(): line.get_linestyle() for line in plt.gcf().axes[0].get_lines()}
     plt.close("all")
     assert lines["training"] == "-" and lines["validation"] == "--"
+
+
+def test_settings_are_named_in_words_of_at_most_two_short_lines(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    plots.settings(TRIED, 0.7, 0.9)
+    names = [label.get_text() for label in plt.gcf().axes[0].get_yticklabels()]
+    plt.close("all")
+    assert [name.replace("\n", " ") for name in names] == TRIED["name"].tolist()
+    assert max(len(line) for name in names for line in name.splitlines()) <= 40
+
+
+def test_where_the_loss_blows_up_is_drawn_only_if_it_does(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    drawn = []
+    for blows_up in (None, 1.0):
+        plots.range_test([1e-5, 0.01, 10], [2, 1, 3], RANGE | {"blows_up": blows_up}, [0.001])
+        axes = plt.gcf().axes[0]
+        drawn.append({line.get_label() for line in axes.get_lines()})
+        plt.gcf().canvas.draw()
+        assert "0.00001" in [label.get_text() for label in axes.get_xticklabels()]
+        plt.close("all")
+    assert drawn[1] - drawn[0] == {"blows up"}
 
 
 def test_a_class_without_photos_is_named_and_gets_no_dot(monkeypatch):

@@ -56,13 +56,19 @@ def test_the_readme_shows_the_figure_of_notebook_05():
     assert f"](notebooks/{refresh.FIGURE.name})" in readme
 
 
-def test_the_best_of_the_compared_settings_is_a_parameter_file_for_a_run(run):
+def test_the_chosen_setting_is_a_parameter_file_for_a_run(run):
     values = pipeline.read_parameters(run.path("settings.yaml"))
     assigned = pipeline.assign_parameters(values)
     assert assigned["03_train_model"]["epochs"] == values["epochs"]
     tried = pd.read_csv(run.path("settings.csv"))
     compared = tried[tried["setting"].isna()]
     assert len(compared) >= 5 and compared["val_accuracy"].max() >= 0.65
-    best = compared.loc[compared["val_loss"].idxmin()]
-    assert values["learning_rate"] == best["learning_rate"]
-    assert values["dense_units"] == ([int(best["inner_size"])] if best["inner_size"] else [])
+    chosen = tried[tried["chosen"].eq(True)]
+    assert chosen["setting"].nunique() == chosen["name"].nunique() == 1 and len(chosen) >= 2
+    setting = chosen.iloc[0]
+    assert values["learning_rate"] == setting["learning_rate"]
+    assert values["dense_units"] == ([int(setting["inner_size"])] if setting["inner_size"] else [])
+    assert values["epochs"] == chosen["epoch"].max()
+    for name, value in run.parameters("02_build_model").items():
+        if name in ("backbone", "weights", "image_size", "rotation"):
+            assert assigned["02_build_model"][name] == value

@@ -52,6 +52,39 @@ def drop_interval(lost: int, won: int, total: int) -> tuple[float, float]:
     return float(max(first - second - half, -1)), float(min(first - second + half, 1))
 
 
+def mean_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """Return the 95 % interval of the mean of which some values are a sample (Student 1908).
+
+    For differences of pairs it is the interval of the paired t test. Student: The probable error of
+    a mean, Biometrika 6(1), 1-25.
+
+    Raises:
+        ValueError: fewer than two values, which say nothing of chance.
+    """
+    if len(values) < 2:
+        raise ValueError(
+            f"An interval needs two values or more, for what differs between them is what is known "
+            f"of chance; got {len(values)}. With notebook 06, set repeats to 2 or more."
+        )
+    mean, error = np.mean(values), scipy.stats.sem(values)
+    half = scipy.stats.t.ppf(0.975, len(values) - 1) * error
+    return float(mean - half), float(mean + half)
+
+
+def choose_setting(differences: np.ndarray) -> str:
+    """Return "winner" if its loss is lower than that of "start" beyond chance, or else "start".
+
+    There are two kinds of chance. Another seed gives another training; other photos give another
+    loss. The winner must be ahead in the 95 % interval over the seeds, and in that over the photos.
+
+    Args:
+        differences: the winner's loss less that of the start, (seeds, photos).
+    """
+    over_seeds = mean_interval(differences.mean(axis=1))
+    over_photos = mean_interval(differences.mean(axis=0))
+    return "winner" if max(over_seeds[1], over_photos[1]) < 0 else "start"
+
+
 def prediction_frame(
     images: pd.DataFrame, probabilities: np.ndarray, class_names: Sequence[str]
 ) -> pd.DataFrame:

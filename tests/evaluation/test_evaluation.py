@@ -11,12 +11,14 @@ from dermaface.evaluation.predictions import (
 from dermaface.evaluation.scores import (
     accuracy_interval,
     changed_answers,
+    choose_setting,
     compare,
     confident_mistakes,
     confusion_matrix,
     describe_gap,
     describe_splits,
     drop_interval,
+    mean_interval,
     prediction_frame,
     probabilities_of,
     read_predictions,
@@ -114,6 +116,35 @@ def test_accuracy_interval(correct, total, low, high):
 def test_an_accuracy_of_no_images_is_an_error():
     with pytest.raises(ValueError, match="at least one image"):
         accuracy_interval(0, 0)
+
+
+def test_mean_interval():
+    # The sleep data of Student (1908); the interval is that of R's t.test(extra ~ group, paired).
+    hours = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
+    assert mean_interval(hours) == pytest.approx((0.7001142, 2.4598858), abs=1e-6)
+    assert mean_interval([0.3, 0.3]) == (0.3, 0.3)
+    with pytest.raises(ValueError, match="set repeats to 2 or more"):
+        mean_interval([0.3])
+
+
+SEEDS = np.array([[-0.02], [-0.01], [0.0], [0.01], [0.02]])
+PHOTOS = np.linspace(-0.1, 0.1, 40)[None]
+
+
+@pytest.mark.parametrize(
+    ("differences", "chosen"),
+    [
+        (SEEDS + PHOTOS - 0.05, "winner"),
+        (SEEDS + PHOTOS + 0.05, "start"),
+        (SEEDS + PHOTOS, "start"),
+        (SEEDS * 10 + PHOTOS - 0.05, "start"),  # another seed could take the lead away
+        (SEEDS + PHOTOS * 10 - 0.05, "start"),  # other photos could
+        (SEEDS * 0 + PHOTOS * 0, "start"),  # the start compared with itself
+        (SEEDS + PHOTOS * np.nan, "start"),
+    ],
+)
+def test_a_setting_wins_only_if_neither_seeds_nor_photos_explain_its_lead(differences, chosen):
+    assert choose_setting(differences) == chosen
 
 
 def test_confusion_matrix_has_a_row_a_true_class(predictions):

@@ -21,6 +21,18 @@ def load(photos, augment=None, **order):
     return datasets.make_dataset(frame, root, CLASS_NAMES, 96, datasets.Order(10, **order), augment)
 
 
+def test_a_scaled_augmentation_is_one_that_can_be_made():
+    given = {"horizontal_flip": True, "rotation": 0.1, "translation": 0.9, "zoom": 0.2}
+    given |= {"contrast": 0.3, "backbone": "tiny"}
+    assert datasets.scale_augmentation(given, 1) == {n: given[n] for n in given if n != "backbone"}
+    none = datasets.scale_augmentation(given, 0)
+    assert not any(none.values()) and none["horizontal_flip"] is False
+    stronger = datasets.scale_augmentation(given, 2.0)
+    assert (stronger["rotation"], stronger["zoom"], stronger["contrast"]) == (0.2, 0.4, 0.5)
+    assert stronger["translation"] == 0.9
+    assert datasets.make_augmentation(**datasets.scale_augmentation(given, 100)).keywords
+
+
 def test_batches_have_pixels_and_one_hot_labels_in_the_order_of_the_rows(photos):
     batches = list(load(photos).as_numpy_iterator())
     pixels = np.concatenate([batch for batch, _ in batches])
