@@ -255,28 +255,69 @@ def class_recall(metrics: dict, class_names: Sequence[str]) -> None:
     plt.show()
 
 
-def variants(conversion: pd.DataFrame, keras_accuracy: float, chosen: str | None) -> None:
-    """Draw size and accuracy of every variant beside each other.
+def variants(conversion: pd.DataFrame, chosen: str | None) -> None:
+    """Draw the size of every variant, and the accuracy that it lost where any lost or won some.
 
     Args:
         conversion: the rows of one split of `conversion.csv`.
-        keras_accuracy: of the Keras model on the same split, 0..1.
         chosen: the variant that ships, drawn darker, or None.
     """
     colours = ["#4c72b0" if v == chosen else "#b3c4e0" for v in conversion["variant"]]
-    _, (left, right) = plt.subplots(1, 2, figsize=(8, 2.4), sharey=True)
-    left.barh(conversion["variant"], conversion["bytes"] / 1000, color=colours)
-    left.set(xlabel="size (KB)")
-    left.invert_yaxis()
-    right.barh(conversion["variant"], conversion["accuracy"], color=colours)
-    right.axvline(keras_accuracy, color="#dd8452", linestyle="--", label="Keras model")
-    right.set(xlabel="accuracy", xlim=(0, 1.02))
-    for position, (accuracy, variant) in enumerate(
-        zip(conversion["accuracy"], conversion["variant"], strict=True)
-    ):
-        colour = "white" if variant == chosen else "black"
-        right.text(0.02, position, f"{accuracy:.3f}", va="center", fontsize=8, color=colour)
-    right.legend(loc="upper right", bbox_to_anchor=(1, 1.22), frameon=False)
-    for axes in (left, right):
+    differ = bool((conversion["accuracy_drop"] != 0).any())
+    _, panels = plt.subplots(
+        1, 1 + differ, figsize=(8 if differ else 6, 2.2), sharey=True, squeeze=False
+    )
+    sizes = panels[0, 0]
+    bars = sizes.barh(conversion["variant"], conversion["bytes"] / 1000, color=colours)
+    sizes.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=8)
+    sizes.set(xlabel="size (KB)", xlim=(0, conversion["bytes"].max() / 1000 * 1.15))
+    sizes.invert_yaxis()
+    if differ:
+        drops = panels[0, 1]
+        lost, low, high = (100 * conversion[n] for n in ("accuracy_drop", "drop_low", "drop_high"))
+        positions = np.arange(len(conversion))
+        drops.hlines(positions, low, high, color="#8c8c8c", linewidth=1)
+        drops.scatter(lost, positions, color=colours, zorder=3)
+        drops.axvline(0, color="#dd8452", linestyle="--", label="Keras model")
+        drops.set(xlabel="points of accuracy lost, with 95 % interval")
+        drops.legend(loc="upper right", bbox_to_anchor=(1, 1.22), frameon=False)
+    for axes in panels.flat:
         axes.grid(axis="y", visible=False)
+    plt.show()
+
+
+def weight_levels(trained: np.ndarray, stored: np.ndarray) -> None:
+    """Draw the weights of one channel, and the levels on which some of them are stored.
+
+    It is the channel whose weights spread as those of most others do. A weight that does not go to
+    its nearest level is drawn in another colour.
+
+    Args:
+        trained: the weights of a layer, counted in levels, (outputs, inputs).
+        stored: the same after rounding.
+    """
+    channel = np.argsort(trained.std(axis=1))[len(trained) // 2]
+    floats, levels = trained[channel], np.rint(stored[channel])
+    # A dozen weights around the middle one, on five levels at the least.
+    few = np.sort(floats)[max(0, len(floats) // 2 - 6) : len(floats) // 2 + 6]
+    low, high = np.floor(few.min()) - 1, np.ceil(few.max()) + 1
+    _, (left, right) = plt.subplots(1, 2, figsize=(8, 2.4), width_ratios=(1, 1.5))
+    left.hist(floats, bins=np.arange(-130, 131, 10), color="#4c72b0")
+    left.axvspan(low, high, color="#dd8452", alpha=0.4, linewidth=0)
+    left.set(xlabel="level", ylabel=f"of {len(floats)} weights", xticks=[-127, 0, 127])
+    right.vlines(np.arange(low, high + 1), -0.1, 1.1, color="#c8c8c8", linewidth=1)
+    for value, level in zip(floats, levels, strict=True):
+        if few.min() <= value <= few.max():
+            colour = "#4c72b0" if np.rint(value) == level else "#dd8452"
+            right.annotate(
+                "", (level, 0.05), (value, 0.95), arrowprops={"arrowstyle": "-|>", "color": colour}
+            )
+            right.plot(value, 1, "o", color=colour, markersize=4)
+    right.set(xlim=(low - 0.5, high + 0.5), ylim=(-0.2, 1.2), xlabel="level")
+    right.set_yticks([0, 1], ["stored", "trained"])
+    right.xaxis.get_major_locator().set_params(integer=True)
+    right.grid(visible=False)
+    marks = [Patch(color="#4c72b0", label="nearest level"), Patch(color="#dd8452", label="another")]
+    right.legend(handles=marks, frameon=False, ncols=2, loc="lower right",
+                 bbox_to_anchor=(1, 1), fontsize=8)  # fmt: skip
     plt.show()

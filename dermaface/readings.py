@@ -4,6 +4,13 @@ Prose in a notebook says how to read a result. What *this* run shows is said by 
 the figures themselves, so that it is true of any data set and turns when the figures turn.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.stats
+
 # 1. Explore the data
 
 # 2. Build the model
@@ -13,5 +20,366 @@ the figures themselves, so that it is true of any data set and turns when the fi
 # 4. Analyze the curves
 
 # 5. Convert and test TFLite
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names as one speaks them: "a", "a and b", "a, b and c"."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _points_lost(drop: float) -> str:
+    """Return what an accuracy drop, as a share of 1, means in words."""
+    points = round(100 * drop, 1)
+    if not points:
+        return "loses no accuracy"
+    return f"{'loses' if points > 0 else 'wins'} {abs(points)} points of accuracy"
+
+
+def _amount(change: float) -> str:
+    """Return how far a probability moved, with as many digits as say something."""
+    if change < 0.001:
+        return "less than 0.001"
+    return f"{change:.2f}" if change >= 0.01 else f"{change:.3f}"
+
+
+def rounding(trained: np.ndarray, stored: np.ndarray) -> str:
+    """Say how many weights did not go to the nearest level.
+
+    Args:
+        trained: weights counted in levels.
+        stored: the same after rounding.
+    """
+    moved = float((np.rint(trained) != np.rint(stored)).mean())
+    if not moved:
+        return f"Each of this layer's {trained.size:,} weights went to its nearest level."
+    return (
+        f"Of this layer's {trained.size:,} weights, {100 * moved:.1f} % went to another level than "
+        "the nearest, to make up for the errors of the others."
+    )
+
+
+def closer(changes: pd.DataFrame) -> str:
+    """Say which of two files stays closer to the Keras model, by a sign test over the photos.
+
+    Args:
+        changes: one row per photo and one column per file, as from `probability_changes`.
+    """
+    first, second = changes.columns
+    less = {
+        first: int((changes[first] < changes[second]).sum()),
+        second: int((changes[second] < changes[first]).sum()),
+    }
+    better, other = (first, second) if less[first] > less[second] else (second, first)
+    if not less[better]:
+        return f"No difference was found: {first} and {second} moved all probabilities alike."
+    chance = scipy.stats.binomtest(less[better], sum(less.values())).pvalue
+    p_value = "p < 0.001" if chance < 0.001 else f"p = {chance:.2g}"
+    figures = (
+        f"of {len(changes)} photos, {better} moved the probabilities less on {less[better]}, "
+        f"{other} on {less[other]} (sign test, {p_value})"
+    )
+    if chance >= 0.05:
+        return f"No difference was found that is more than chance: {figures}."
+    typical = changes.median()
+    return (
+        f"Closer to the Keras model is {better}: {figures}. For half of the photos it moved no "
+        f"probability by more than {_amount(typical[better])}, against {_amount(typical[other])}."
+    )
+
+
+def recipes(tried: pd.DataFrame) -> str:
+    """Say which way of making `int8` was taken, and why.
+
+    Args:
+        tried: one row for each way that was tried, in this order, with `recipe`, `accuracy_drop`,
+            `agreement` and `passed`, as from `try_recipes`.
+    """
+    best = tried.sort_values(["passed", "agreement"], ascending=False).iloc[0]
+    figures = (
+        f"it agrees on {100 * best['agreement']:.1f} % of the validation photos and "
+        f"{_points_lost(best['accuracy_drop'])}"
+    )
+    if not best["passed"]:
+        return (
+            f"None of {len(tried)} recipes keeps to the limits. The one that agrees best goes on, "
+            f"{best['recipe']}: {figures}. The gate decides."
+        )
+    if len(tried) == 1:
+        return f"The first recipe keeps to the limits, so no other was tried: {figures}."
+    missed = _listed(list(tried["recipe"])[:-1])
+    return f"Beyond the limits: {missed}. The next keeps to them, {best['recipe']}: {figures}."
+
+
+def kinds(table: pd.DataFrame) -> str:
+    """Say whether files are what their names say, and which calculate in integers alone.
+
+    Args:
+        table: one row per variant, as from `Audit.summary`.
+    """
+    wrong = [f"{name} is {kind}" for name, kind in table["it is"].items() if name != kind]
+    whole = list(table.index[table["operators in floats"] == 0])
+    mixed = table["float islands"][table["float islands"] > 0]
+    told = [
+        f"Not what the name says: {_listed(wrong)}."
+        if wrong
+        else "Every file is what its name says.",
+        f"Without an operator in floats: {_listed(whole)}."
+        if whole
+        else "Each of them has operators in floats.",
+    ]
+    if len(mixed):
+        islands = _listed([f"{name} ({count})" for name, count in mixed.items()])
+        told.append(f"Float islands: {islands}.")
+    return " ".join(told)
+
+
+def alike(table: pd.DataFrame) -> str:
+    """Say which columns of a table hold the same value in every row.
+
+    Args:
+        table: one row per file.
+    """
+    same = [f"{name} {table[name].iloc[0]}" for name in table if table[name].nunique() == 1]
+    return f"The same in every file: {_listed(same)}." if same else "No column is the same in all."
+
+
+def sizes(rows: pd.DataFrame, weights: pd.Series) -> str:
+    """Say how large each file is against `float32`, and where weights are the smallest part.
+
+    Args:
+        rows: the rows of one split of `conversion.csv`.
+        weights: the thousands of bytes that the weights take, by variant.
+    """
+    size = rows.set_index("variant")["bytes"] / 1000
+    others = [
+        f"{variant} {100 * size[variant] / size['float32']:.0f} %"
+        for variant in size.index
+        if variant != "float32"
+    ]
+    part = weights.astype(float) / size
+    return (
+        f"float32 takes {size['float32']:,.0f} KB; of that, {_listed(others)}. Weights and biases "
+        f"are {100 * part.min():.0f} % of {part.idxmin()}; the rest describes layers, scales and "
+        "labels."
+    )
+
+
+def answers_changed(rows: pd.DataFrame) -> str:
+    """Say how many answers each file changed, and how far a probability moved at most.
+
+    Args:
+        rows: the rows of one split of `conversion.csv`.
+    """
+    images = rows["images"].iloc[0]
+    some = rows[rows["changed"] > 0]
+    same = list(rows["variant"][rows["changed"] == 0])
+    said = f"No file changed any of the {images} answers."
+    if len(some):
+        counts = _listed([f"{row.variant} {row.changed}" for row in some.itertuples()])
+        none = f"; {_listed(same)} none" if same else ""
+        said = f"Changed, of {images} answers: {counts}{none}."
+    most = rows.loc[rows["max_abs_diff"].idxmax()]
+    return (
+        f"{said} The largest change of a probability is {_amount(most['max_abs_diff'])}, in "
+        f"{most['variant']}."
+    )
+
+
+def drops(rows: pd.DataFrame) -> str:
+    """Say which files are worse or better than the Keras model by more than chance.
+
+    Args:
+        rows: the rows of one split of `conversion.csv`.
+    """
+    told = [
+        f"{word} than the Keras model by more than chance: "
+        + _listed([f"{r.variant} ({100 * abs(r.accuracy_drop):.1f} points)" for r in some])
+        for word, some in (
+            ("Worse", list(rows[rows["drop_low"] > 0].itertuples())),
+            ("Better", list(rows[rows["drop_high"] < 0].itertuples())),
+        )
+        if some
+    ]
+    if told:
+        return f"{'. '.join(told)}."
+    return (
+        f"Every interval holds 0: by the accuracy on {rows['images'].iloc[0]} photos, no file can "
+        "be told from the Keras model."
+    )
+
+
+def speed(rows: pd.DataFrame) -> str:
+    """Say which file was fastest on this computer, and which slowest.
+
+    Args:
+        rows: the rows of one split of `conversion.csv`.
+    """
+    times = rows.set_index("variant")["latency_ms"]
+    return (
+        f"Fastest on this computer with two threads: {times.idxmin()}, {times.min():.1f} ms for "
+        f"one photo; slowest: {times.idxmax()}, {times.max():.1f} ms. int8 takes "
+        f"{times['int8'] / times['float32']:.1f} times as long as float32."
+    )
+
+
+def chosen(variant_preference: Sequence[str], variant: str) -> str:
+    """Say why a variant was chosen.
+
+    Args:
+        variant_preference: variants, the most wanted first.
+        variant: the one that ships.
+    """
+    refused = list(variant_preference)[: list(variant_preference).index(variant)]
+    if not refused:
+        return f"The most wanted variant keeps to all limits: {variant} ships."
+    return (
+        f"Wanted more, but refused: {_listed(refused)}. The next that keeps to all limits ships: "
+        f"{variant}."
+    )
+
+
+def both_answers(photo: Any) -> str:
+    """Return the title of a photo whose answer changed: both guesses, and what it is.
+
+    Args:
+        photo: a row of `changed_answers`, as from `itertuples`.
+    """
+    return (
+        f"{photo.keras} {100 * photo.keras_probability:.0f} %\n"
+        f"now {photo.file} {100 * photo.file_probability:.0f} %\n(is {photo.label})"
+    )
+
+
+def recall_changes(rows: pd.DataFrame) -> str:
+    """Say which class lost the most recall by conversion, and which won the most.
+
+    Args:
+        rows: the rows of one variant of `conversion.csv`.
+    """
+    changes = {
+        f"{name.removeprefix('recall_change_')} ({row['split']})": row[name]
+        for _, row in rows.iterrows()
+        for name in rows.filter(like="recall_change_")
+        if not pd.isna(row[name])
+    }
+    lost, won = (limit(changes, key=changes.__getitem__) for limit in (min, max))
+    told = []
+    if changes[lost] < 0:
+        told.append(f"Lost most recall: {lost}, {-100 * changes[lost]:.0f} points.")
+    if changes[won] > 0:
+        told.append(f"Won most recall: {won}, {100 * changes[won]:.0f} points.")
+    return " ".join(told) or "No class lost or won recall."
+
+
+def changed_photos(changed: pd.DataFrame, images: int, min_confidence: float) -> str:
+    """Say what happened to the photos that a file answers otherwise than the Keras model.
+
+    Args:
+        changed: these photos, as from `changed_answers`.
+        images: how many photos were asked about.
+        min_confidence: the probability from which an answer counts as sure.
+    """
+    if changed.empty:
+        return f"Each of {images} photos got the model's own answer."
+    lost = int((changed["keras"] == changed["label"]).sum())
+    won = int((changed["file"] == changed["label"]).sum())
+    sure = int((changed["keras_probability"] >= min_confidence).sum())
+    return (
+        f"Other answers: {len(changed)} of {images}. Right before and wrong now: {lost}; wrong "
+        f"before and right now: {won}. The model had been sure ({min_confidence:.2f} or more) of "
+        f"{sure} of them."
+    )
+
+
+def resizers(table: pd.DataFrame) -> str:
+    """Say what another way to resize does to the answers.
+
+    Args:
+        table: as from `score_resizers`; the first row is the pixel rule.
+    """
+    others = table.iloc[1:].sort_values(["agreement", "max_abs_diff"], ascending=[True, False])
+    worst = others.iloc[0]
+    if worst["agreement"] == 1:
+        moved = others.loc[others["max_abs_diff"].idxmax()]
+        return (
+            f"No other resizer changed an answer; the largest change of a probability is "
+            f"{_amount(moved['max_abs_diff'])}, with {moved['resizer']}."
+        )
+    return (
+        f"{worst['resizer']} changed the most answers, {100 * (1 - worst['agreement']):.1f} % of "
+        f"them, and moved a probability by up to {_amount(worst['max_abs_diff'])}; the accuracy is "
+        f"{worst['accuracy']:.3f} instead of {table['accuracy'].iloc[0]:.3f}."
+    )
+
+
+def same_answer(class_names: Sequence[str], first: np.ndarray, second: np.ndarray) -> str:
+    """Say whether two programs got the same probabilities for one photo.
+
+    Args:
+        class_names: the classes in index order.
+        first: the one's probabilities, (num_classes,).
+        second: the other's.
+    """
+    ours, theirs = (class_names[int(np.argmax(given))] for given in (first, second))
+    off = float(np.abs(first - second).max())
+    if ours != theirs:
+        return f"They differ: {ours} against {theirs}; a probability is {_amount(off)} off."
+    apart = f"the probabilities lie up to {_amount(off)} apart" if off else "no probability differs"
+    return f"Both say {ours}, {np.max(first):.2f}; {apart}."
+
+
+def answer(guess: tuple[str, float], label: str) -> str:
+    """Return the title of a photo: the guess, its probability, and what it is where that is wrong.
+
+    Args:
+        guess: the likeliest class and its probability.
+        label: what the photo shows.
+    """
+    name, probability = guess
+    return f"{name}\n{100 * probability:.0f} %" + ("" if name == label else f"\n(is {label})")
+
+
+def shown(guesses: Sequence[tuple[str, float]], labels: Sequence[str]) -> str:
+    """Say how many of the shown answers are right.
+
+    Args:
+        guesses: for each photo the likeliest class and its probability.
+        labels: what each photo shows.
+    """
+    wrong = [p for (name, p), label in zip(guesses, labels, strict=True) if name != label]
+    said = f"Right: {len(guesses) - len(wrong)} of these {len(guesses)}"
+    return f"{said}; the surest wrong answer has {max(wrong):.2f}." if wrong else f"{said}."
+
+
+def strangers(told: Mapping[str, float], min_confidence: float) -> str:
+    """Say how often a file was sure of pictures that show none of its classes.
+
+    Args:
+        told: as from `strangers_told`.
+        min_confidence: the probability from which an answer counts as sure.
+    """
+    return (
+        f"Sure ({min_confidence:.2f} or more) of {told['sure']} of {told['pictures']} patterns: "
+        f'"not sure" stopped {told["pictures"] - told["sure"]}.'
+    )
+
+
+def shipped(conversion: pd.DataFrame, variant: str) -> str:
+    """Say how large the file that ships is, and what it changed of all held-out photos.
+
+    Args:
+        conversion: all rows of `conversion.csv`.
+        variant: the one that ships.
+    """
+    rows = conversion[conversion["variant"] == variant]
+    size = rows["bytes"].iloc[0]
+    whole = conversion.loc[conversion["variant"] == "float32", "bytes"].iloc[0]
+    return (
+        f"{variant} ships: {size / 1000:,.0f} KB, {100 * size / whole:.0f} % of float32. It "
+        f"changed {rows['changed'].sum()} of {rows['images'].sum()} answers; its largest change of "
+        f"a probability is {_amount(rows['max_abs_diff'].max())}."
+    )
+
 
 # 6. Compare settings

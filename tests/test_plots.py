@@ -28,8 +28,15 @@ HISTORY = pd.DataFrame(
 METRICS = {"classes": {name: {"images": 5, "recall": 0.6} for name in NAMES}}
 MISSING = {"classes": METRICS["classes"] | {"melasma": {"images": 0, "recall": None}}}
 CONVERSION = pd.DataFrame(
-    {"variant": ["float32", "int8"], "bytes": [1600000, 600000], "accuracy": [0.9, 0.89]}
+    {
+        "variant": ["float32", "int8"],
+        "bytes": [1600000, 600000],
+        "accuracy_drop": [0, 0.01],
+        "drop_low": [-0.02, -0.01],
+        "drop_high": [0.02, 0.03],
+    }
 )
+LEVELS = np.random.default_rng(0).normal(0, 40, (8, 60))
 TRIED = pd.DataFrame(
     {"rate": [0.1, 0.01], "units": [0, 64], "accuracy": [0.9, 0.99], "val_accuracy": [0.8, 0.7]}
 )
@@ -44,7 +51,8 @@ FIGURES = {
     "curves": (HISTORY,),
     "confusion_matrix": (np.eye(3, dtype=int), NAMES),
     "class_recall": (METRICS, NAMES),
-    "variants": (CONVERSION, 0.9, "int8"),
+    "variants": (CONVERSION, "int8"),
+    "weight_levels": (LEVELS, np.rint(LEVELS)),
 }
 
 
@@ -96,6 +104,31 @@ def test_a_class_without_photos_is_named_and_gets_no_dot(monkeypatch):
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names == ["acne", "melasma (no photo)", "vitiligo"]
     assert axes.get_lines()[0].get_ydata().tolist() == [0, 2]
+
+
+def test_accuracies_are_drawn_only_where_they_differ(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    for drops, labels in (
+        ([0, 0.01], ["size (KB)", "points of accuracy lost, with 95 % interval"]),
+        ([0, 0], ["size (KB)"]),
+    ):
+        plots.variants(CONVERSION.assign(accuracy_drop=drops), "int8")
+        assert [axes.get_xlabel() for axes in plt.gcf().axes] == labels
+        plt.close("all")
+
+
+@pytest.mark.parametrize("weights", [LEVELS, np.zeros((3, 40)), np.array([[0.0, 127.0]])])
+def test_an_arrow_leads_from_each_shown_weight_to_its_level(weights, monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    stored = np.rint(weights) + (np.arange(weights.shape[1]) % 2)
+    plots.weight_levels(weights, stored)
+    right = plt.gcf().axes[1]
+    plt.close("all")
+    assert right.texts and len(right.texts) == len(right.get_lines())
+    for arrow in right.texts:
+        assert arrow.xy[0] in np.unique(stored) and arrow.xyann[0] in np.unique(weights)
+        near = np.rint(arrow.xyann[0]) == arrow.xy[0]
+        assert arrow.arrowprops["color"] == ("#4c72b0" if near else "#dd8452")
 
 
 @pytest.mark.parametrize("count", [0, 13])

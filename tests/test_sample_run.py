@@ -47,7 +47,7 @@ def test_every_class_is_learnt(run):
 
 def test_the_first_recipe_made_the_released_file(run):
     described = json.loads(run.path("release/model.json").read_text(encoding="utf-8"))
-    assert (described["variant"], described["recipe"]) == ("int8", "converter, 200 photos")
+    assert (described["variant"], described["recipe"]) == ("int8", "careful int8, 200 photos")
 
 
 def test_the_readme_shows_the_figure_of_notebook_05():

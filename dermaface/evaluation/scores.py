@@ -260,6 +260,25 @@ def compare(
     return pd.DataFrame(rows)
 
 
+def probability_changes(
+    predictions: pd.DataFrame, answers: Mapping[str, np.ndarray], class_names: Sequence[str]
+) -> pd.DataFrame:
+    """Return how far files moved the Keras model's probabilities, photo by photo.
+
+    Args:
+        predictions: the Keras model's, as from `prediction_frame`.
+        answers: for each file its probabilities (n, num_classes), in the same order.
+        class_names: the classes in index order.
+
+    Returns:
+        One row per photo and one column per file: the largest change of any probability.
+    """
+    keras_answers = probabilities_of(predictions, class_names)
+    return pd.DataFrame(
+        {name: np.abs(given - keras_answers).max(axis=1) for name, given in answers.items()}
+    )
+
+
 def changed_answers(
     predictions: pd.DataFrame, probabilities: np.ndarray, class_names: Sequence[str]
 ) -> pd.DataFrame:

@@ -11,6 +11,10 @@ from dermaface.tflite import runtime
 import numpy as np
 
 TEMPLATE = Path(__file__).with_name("card.md")
+FAMILIAR = (
+    " The backbone `tiny` learnt on patterns of these very kinds, so they\n"
+    "are no strangers to it, and the figure proves nothing about photos of other things."
+)
 
 
 def strangers_told(classifier: runtime.Classifier, pictures: Sequence[np.ndarray]) -> dict:
@@ -79,6 +83,7 @@ def model_card(run: Run, description: Mapping, strangers: Mapping) -> str:
         missing="".join(f"- {sentence}\n" for sentence in describe_missing(scores)),
         rows="\n".join(classes),
         strangers=strangers,
+        familiar=FAMILIAR if run.parameters("02_build_model")["backbone"] == "tiny" else "",
         resizers="\n".join(
             f"| {row['resizer']} | {row['accuracy']:.3f} | {row['agreement']:.3f} |"
             for row in description["resizers"]

@@ -46,7 +46,7 @@ class DamagedFileError(ValueError):
 def unpack(model: bytes) -> schema.ModelT:
     """Return a model as objects, with every weight inside its own buffer.
 
-    Files of litert-quantizer keep weights behind the flatbuffer, where packing the objects again
+    Files of litert-quantizer keep weights after the flatbuffer, where packing the objects again
     would lose them without a word.
 
     Raises:
@@ -141,6 +141,7 @@ class Audit:
         output: the same of the output.
         min_runtime: the lowest release of TensorFlow Lite that knows all operators, as whoever
             converted the file noted in it, or "unknown".
+        weight_bytes: how many bytes the weights and biases take.
     """
 
     kind: str
@@ -150,6 +151,22 @@ class Audit:
     input: tuple[str, float, int]
     output: tuple[str, float, int]
     min_runtime: str
+    weight_bytes: int
+
+    @property
+    def summary(self) -> dict[str, str | int]:
+        """What tells this file from its siblings, as a row of a table."""
+        kind, scale, zero_point = self.input
+        return {
+            "it is": self.kind,
+            "input": f"{kind}, scale {scale:g}, zero {zero_point}" if scale else kind,
+            "output": self.output[0],
+            "operators in floats": len(self.float_operators),
+            "float islands": self.float_islands,
+            "DEQUANTIZE": self.operators.get("DEQUANTIZE", 0),
+            "TF Lite from": self.min_runtime,
+            "weights (KB)": round(self.weight_bytes / 1000),
+        }
 
     @property
     def takes_raw_bytes(self) -> bool:
@@ -221,6 +238,7 @@ def _audit(model: schema.ModelT) -> Audit:
         input=_describe_tensor(graph.tensors[graph.inputs[0]]),
         output=_describe_tensor(graph.tensors[graph.outputs[0]]),
         min_runtime=_min_runtime(model),
+        weight_bytes=sum(weights.values()),
     )
 
 
@@ -278,7 +296,7 @@ class Contents:
     """A `.tflite` file taken apart.
 
     Attributes:
-        model: the model's own bytes, without the archive behind it.
+        model: the model's own bytes, without the archive after it.
         labels: the classes in index order; empty where the file carries none.
         facts: what else it says of itself; empty for a file of another maker.
         mean: what a client subtracts from the pixels 0..255 before it feeds them, or None.
@@ -302,7 +320,7 @@ def embed(content: bytes, labels: Sequence[str], facts: Mapping[str, object]) ->
     Args:
         content: the `.tflite` file; what it carried before is replaced.
         labels: the classes in index order.
-        facts: what `read` shall return, JSON values; "name", "version" and "notice" also go into
+        facts: what `read` is to return, JSON values; "name", "version" and "notice" also go into
             the metadata block. "sha256" is added: that of the model's bytes, up to the archive.
     """
     model = unpack(_split_archive(content)[0])
@@ -365,7 +383,7 @@ def read(content: bytes) -> Contents:
 
 
 def _read_entry(archive: zipfile.ZipFile, name: str) -> str:
-    """Return the text of a file in the archive behind a model.
+    """Return the text of a file in the archive after a model.
 
     Raises:
         DamagedFileError: it is not there, damaged, compressed (which the metadata schema rules out,
@@ -381,7 +399,7 @@ def _read_entry(archive: zipfile.ZipFile, name: str) -> str:
 
 
 def _split_archive(content: bytes) -> tuple[bytes, zipfile.ZipFile | None]:
-    """Return a file's model and the archive behind it, or None where there is none."""
+    """Return a file's model and the archive after it, or None where there is none."""
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
         entries = archive.infolist()
@@ -421,10 +439,10 @@ def _metadata_block(labels: Sequence[str], facts: Mapping[str, object]) -> bytes
     }
     probabilities = {
         0: "probability",
-        1: "A probability a class, in the order of the labels.",
+        1: "One probability for each class, in the order of the labels.",
         3: {0: FEATURE_PROPERTIES, 1: {}},
         5: {0: numbers(1), 1: numbers(0)},
-        6: [{0: LABELS_FILE, 1: "A class a line, in index order.", 2: TENSOR_AXIS_LABELS}],
+        6: [{0: LABELS_FILE, 1: "One class on each line, in index order.", 2: TENSOR_AXIS_LABELS}],
     }
     model = {
         0: str(facts.get("name", "")),

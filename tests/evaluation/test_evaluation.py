@@ -19,6 +19,7 @@ from dermaface.evaluation.scores import (
     drop_interval,
     prediction_frame,
     probabilities_of,
+    probability_changes,
     read_predictions,
     score,
     summary_frame,
@@ -155,6 +156,15 @@ def test_changed_answers_name_both_guesses(predictions):
     assert (row["keras_probability"], row["file_probability"]) == (0.7, 0.5)
 
 
+def test_probability_changes_are_the_largest_of_each_photo(predictions):
+    other = PROBABILITIES.copy()
+    other[1] = [0.5, 0.4, 0.1]
+    other[4] = [0.3, 0.35, 0.35]
+    table = probability_changes(predictions, {"same": PROBABILITIES, "int8": other}, NAMES)
+    assert table["same"].eq(0).all()
+    np.testing.assert_allclose(table["int8"], [0, 0.3, 0, 0, 0.05])
+
+
 def test_drop_interval():
     # Airway hyper-responsiveness before and after transplantation (Bentur et al., 2009), as
     # Fagerland, Lydersen and Laake (2014) work it out: 21 children, 1 and 7 discordant.
@@ -187,6 +197,7 @@ def test_score_resizers(tflite_files, sample_folder):
     table = score_resizers(tflite_files["int8"], sample_folder, photos, names)
     assert table["resizer"].tolist() == list(RESIZERS)
     assert table["agreement"].iloc[0] == 1 and table["accuracy"].between(0, 1).all()
+    assert table["max_abs_diff"].iloc[0] == 0 and table["max_abs_diff"].iloc[2:].gt(0).all()
 
 
 def test_predict_tflite_keeps_the_order_and_measure_latency_is_positive(
