@@ -5,11 +5,12 @@ the figures themselves, so that it is true of any data set and turns when the fi
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+import math
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-import scipy.stats
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
 
 # 1. Explore the data
 
@@ -22,7 +23,7 @@ import scipy.stats
 # 5. Convert and test TFLite
 
 
-def _listed(names: Sequence[str]) -> str:
+def _spoken(names: Sequence[str]) -> str:
     """Return names as one speaks them: "a", "a and b", "a, b and c"."""
     *most, last = names
     return f"{', '.join(most)} and {last}" if most else last
@@ -43,52 +44,57 @@ def _amount(change: float) -> str:
     return f"{change:.2f}" if change >= 0.01 else f"{change:.3f}"
 
 
-def rounding(trained: np.ndarray, stored: np.ndarray) -> str:
+def rounding(trained: "np.ndarray", stored: "np.ndarray") -> str:
     """Say how many weights did not go to the nearest level.
 
     Args:
         trained: weights counted in levels.
         stored: the same after rounding.
     """
-    moved = float((np.rint(trained) != np.rint(stored)).mean())
+    moved = float((trained.round() != stored.round()).mean())
     if not moved:
         return f"Each of this layer's {trained.size:,} weights went to its nearest level."
     return (
         f"Of this layer's {trained.size:,} weights, {100 * moved:.1f} % went to another level than "
-        "the nearest, to make up for the errors of the others."
+        "the nearest."
     )
 
 
-def closer(changes: pd.DataFrame) -> str:
+def closer(changes: "pd.DataFrame") -> str:
     """Say which of two files stays closer to the Keras model, by a sign test over the photos.
 
     Args:
         changes: one row per photo and one column per file, as from `probability_changes`.
     """
     first, second = changes.columns
-    less = {
+    wins = {
         first: int((changes[first] < changes[second]).sum()),
         second: int((changes[second] < changes[first]).sum()),
     }
-    better, other = (first, second) if less[first] > less[second] else (second, first)
-    if not less[better]:
-        return f"No difference was found: {first} and {second} moved all probabilities alike."
-    chance = scipy.stats.binomtest(less[better], sum(less.values())).pvalue
+    better, worse = (first, second) if wins[first] > wins[second] else (second, first)
+    decided = wins[better] + wins[worse]
+    # How often fair coins would split at least as unevenly, to either side.
+    tails = sum(math.comb(decided, heads) for heads in range(wins[worse] + 1))
+    chance = min(1.0, 2 * tails / 2**decided)
     p_value = "p < 0.001" if chance < 0.001 else f"p = {chance:.2g}"
-    figures = (
-        f"of {len(changes)} photos, {better} moved the probabilities less on {less[better]}, "
-        f"{other} on {less[other]} (sign test, {p_value})"
+    counts = (
+        f"Of {len(changes)} photos, {better} stayed closer on {wins[better]} and {worse} on "
+        f"{wins[worse]} (sign test, {p_value})."
     )
     if chance >= 0.05:
-        return f"No difference was found that is more than chance: {figures}."
+        return (
+            f"No difference was found between {first} and {second} that is more than chance.\n"
+            f"{counts}"
+        )
     typical = changes.median()
     return (
-        f"Closer to the Keras model is {better}: {figures}. For half of the photos it moved no "
-        f"probability by more than {_amount(typical[better])}, against {_amount(typical[other])}."
+        f"Closer to the Keras model: {better}.\n{counts}\n"
+        f"The median photo's largest change of a probability is {_amount(typical[better])}, with "
+        f"{worse} {_amount(typical[worse])}."
     )
 
 
-def recipes(tried: pd.DataFrame) -> str:
+def recipes(tried: "pd.DataFrame") -> str:
     """Say which way of making `int8` was taken, and why.
 
     Args:
@@ -97,21 +103,24 @@ def recipes(tried: pd.DataFrame) -> str:
     """
     best = tried.sort_values(["passed", "agreement"], ascending=False).iloc[0]
     figures = (
-        f"it agrees on {100 * best['agreement']:.1f} % of the validation photos and "
-        f"{_points_lost(best['accuracy_drop'])}"
+        f"It agrees on {100 * best['agreement']:.1f} % of the validation photos and "
+        f"{_points_lost(best['accuracy_drop'])}."
     )
     if not best["passed"]:
         return (
-            f"None of {len(tried)} recipes keeps to the limits. The one that agrees best goes on, "
-            f"{best['recipe']}: {figures}. The gate decides."
+            f"None of {len(tried)} recipes keeps to the limits; the one that agrees best goes on: "
+            f"{best['recipe']}.\n{figures}"
         )
     if len(tried) == 1:
-        return f"The first recipe keeps to the limits, so no other was tried: {figures}."
-    missed = _listed(list(tried["recipe"])[:-1])
-    return f"Beyond the limits: {missed}. The next keeps to them, {best['recipe']}: {figures}."
+        return (
+            f"The first recipe keeps to the limits, so no other was tried: {best['recipe']}.\n"
+            f"{figures}"
+        )
+    missed = _spoken(list(tried["recipe"])[:-1])
+    return f"Beyond the limits: {missed}.\nThe next keeps to them: {best['recipe']}.\n{figures}"
 
 
-def kinds(table: pd.DataFrame) -> str:
+def kinds(table: "pd.DataFrame") -> str:
     """Say whether files are what their names say, and which calculate in integers alone.
 
     Args:
@@ -121,30 +130,30 @@ def kinds(table: pd.DataFrame) -> str:
     whole = list(table.index[table["operators in floats"] == 0])
     mixed = table["float islands"][table["float islands"] > 0]
     told = [
-        f"Not what the name says: {_listed(wrong)}."
+        f"Not what the name says: {_spoken(wrong)}."
         if wrong
         else "Every file is what its name says.",
-        f"Without an operator in floats: {_listed(whole)}."
+        f"Without an operator in floats: {_spoken(whole)}."
         if whole
         else "Each of them has operators in floats.",
     ]
     if len(mixed):
-        islands = _listed([f"{name} ({count})" for name, count in mixed.items()])
+        islands = _spoken([f"{name} ({count})" for name, count in mixed.items()])
         told.append(f"Float islands: {islands}.")
-    return " ".join(told)
+    return "\n".join(told)
 
 
-def alike(table: pd.DataFrame) -> str:
+def alike(table: "pd.DataFrame") -> str:
     """Say which columns of a table hold the same value in every row.
 
     Args:
         table: one row per file.
     """
     same = [f"{name} {table[name].iloc[0]}" for name in table if table[name].nunique() == 1]
-    return f"The same in every file: {_listed(same)}." if same else "No column is the same in all."
+    return f"The same in every file: {_spoken(same)}." if same else "No column is the same in all."
 
 
-def sizes(rows: pd.DataFrame, weights: pd.Series) -> str:
+def sizes(rows: "pd.DataFrame", weights: "pd.Series") -> str:
     """Say how large each file is against `float32`, and where weights are the smallest part.
 
     Args:
@@ -159,13 +168,13 @@ def sizes(rows: pd.DataFrame, weights: pd.Series) -> str:
     ]
     part = weights.astype(float) / size
     return (
-        f"float32 takes {size['float32']:,.0f} KB; of that, {_listed(others)}. Weights and biases "
+        f"float32 takes {size['float32']:,.0f} KB; of that, {_spoken(others)}.\nWeights and biases "
         f"are {100 * part.min():.0f} % of {part.idxmin()}; the rest describes layers, scales and "
         "labels."
     )
 
 
-def answers_changed(rows: pd.DataFrame) -> str:
+def answers_changed(rows: "pd.DataFrame") -> str:
     """Say how many answers each file changed, and how far a probability moved at most.
 
     Args:
@@ -176,17 +185,17 @@ def answers_changed(rows: pd.DataFrame) -> str:
     same = list(rows["variant"][rows["changed"] == 0])
     said = f"No file changed any of the {images} answers."
     if len(some):
-        counts = _listed([f"{row.variant} {row.changed}" for row in some.itertuples()])
-        none = f"; {_listed(same)} none" if same else ""
+        counts = _spoken([f"{row.variant} {row.changed}" for row in some.itertuples()])
+        none = f"; {_spoken(same)} none" if same else ""
         said = f"Changed, of {images} answers: {counts}{none}."
     most = rows.loc[rows["max_abs_diff"].idxmax()]
     return (
-        f"{said} The largest change of a probability is {_amount(most['max_abs_diff'])}, in "
+        f"{said}\nThe largest change of a probability is {_amount(most['max_abs_diff'])}, in "
         f"{most['variant']}."
     )
 
 
-def drops(rows: pd.DataFrame) -> str:
+def drops(rows: "pd.DataFrame") -> str:
     """Say which files are worse or better than the Keras model by more than chance.
 
     Args:
@@ -194,7 +203,8 @@ def drops(rows: pd.DataFrame) -> str:
     """
     told = [
         f"{word} than the Keras model by more than chance: "
-        + _listed([f"{r.variant} ({100 * abs(r.accuracy_drop):.1f} points)" for r in some])
+        + _spoken([f"{r.variant} ({100 * abs(r.accuracy_drop):.1f} points)" for r in some])
+        + "."
         for word, some in (
             ("Worse", list(rows[rows["drop_low"] > 0].itertuples())),
             ("Better", list(rows[rows["drop_high"] < 0].itertuples())),
@@ -202,14 +212,14 @@ def drops(rows: pd.DataFrame) -> str:
         if some
     ]
     if told:
-        return f"{'. '.join(told)}."
+        return "\n".join(told)
     return (
-        f"Every interval holds 0: by the accuracy on {rows['images'].iloc[0]} photos, no file can "
-        "be told from the Keras model."
+        "Every interval holds 0: no file's accuracy differs by more than chance on these "
+        f"{rows['images'].iloc[0]} photos."
     )
 
 
-def speed(rows: pd.DataFrame) -> str:
+def speed(rows: "pd.DataFrame") -> str:
     """Say which file was fastest on this computer, and which slowest.
 
     Args:
@@ -217,8 +227,8 @@ def speed(rows: pd.DataFrame) -> str:
     """
     times = rows.set_index("variant")["latency_ms"]
     return (
-        f"Fastest on this computer with two threads: {times.idxmin()}, {times.min():.1f} ms for "
-        f"one photo; slowest: {times.idxmax()}, {times.max():.1f} ms. int8 takes "
+        f"With two threads, {times.idxmin()} is fastest on this computer: {times.min():.1f} ms for "
+        f"one photo.\nSlowest is {times.idxmax()}, {times.max():.1f} ms; int8 takes "
         f"{times['int8'] / times['float32']:.1f} times as long as float32."
     )
 
@@ -234,7 +244,7 @@ def chosen(variant_preference: Sequence[str], variant: str) -> str:
     if not refused:
         return f"The most wanted variant keeps to all limits: {variant} ships."
     return (
-        f"Wanted more, but refused: {_listed(refused)}. The next that keeps to all limits ships: "
+        f"Wanted more, but refused: {_spoken(refused)}.\nThe next that keeps to all limits ships: "
         f"{variant}."
     )
 
@@ -251,17 +261,16 @@ def both_answers(photo: Any) -> str:
     )
 
 
-def recall_changes(rows: pd.DataFrame) -> str:
+def recall_changes(rows: "pd.DataFrame") -> str:
     """Say which class lost the most recall by conversion, and which won the most.
 
     Args:
         rows: the rows of one variant of `conversion.csv`.
     """
     changes = {
-        f"{name.removeprefix('recall_change_')} ({row['split']})": row[name]
+        f"{name.removeprefix('recall_change_')} ({row['split']})": change
         for _, row in rows.iterrows()
-        for name in rows.filter(like="recall_change_")
-        if not pd.isna(row[name])
+        for name, change in row.filter(like="recall_change_").dropna().items()
     }
     lost, won = (limit(changes, key=changes.__getitem__) for limit in (min, max))
     told = []
@@ -269,10 +278,10 @@ def recall_changes(rows: pd.DataFrame) -> str:
         told.append(f"Lost most recall: {lost}, {-100 * changes[lost]:.0f} points.")
     if changes[won] > 0:
         told.append(f"Won most recall: {won}, {100 * changes[won]:.0f} points.")
-    return " ".join(told) or "No class lost or won recall."
+    return "\n".join(told) or "No class lost or won recall."
 
 
-def changed_photos(changed: pd.DataFrame, images: int, min_confidence: float) -> str:
+def changed_photos(changed: "pd.DataFrame", images: int, min_confidence: float) -> str:
     """Say what happened to the photos that a file answers otherwise than the Keras model.
 
     Args:
@@ -286,13 +295,13 @@ def changed_photos(changed: pd.DataFrame, images: int, min_confidence: float) ->
     won = int((changed["file"] == changed["label"]).sum())
     sure = int((changed["keras_probability"] >= min_confidence).sum())
     return (
-        f"Other answers: {len(changed)} of {images}. Right before and wrong now: {lost}; wrong "
-        f"before and right now: {won}. The model had been sure ({min_confidence:.2f} or more) of "
-        f"{sure} of them."
+        f"{len(changed)} of {images} photos got another answer.\n"
+        f"Right before and wrong now: {lost}; wrong before and right now: {won}.\n"
+        f"The model itself had been sure ({min_confidence:.2f} or more) of {sure} of them."
     )
 
 
-def resizers(table: pd.DataFrame) -> str:
+def resizers(table: "pd.DataFrame") -> str:
     """Say what another way to resize does to the answers.
 
     Args:
@@ -303,17 +312,18 @@ def resizers(table: pd.DataFrame) -> str:
     if worst["agreement"] == 1:
         moved = others.loc[others["max_abs_diff"].idxmax()]
         return (
-            f"No other resizer changed an answer; the largest change of a probability is "
+            "No other resizer changed an answer.\nThe largest change of a probability is "
             f"{_amount(moved['max_abs_diff'])}, with {moved['resizer']}."
         )
     return (
         f"{worst['resizer']} changed the most answers, {100 * (1 - worst['agreement']):.1f} % of "
-        f"them, and moved a probability by up to {_amount(worst['max_abs_diff'])}; the accuracy is "
-        f"{worst['accuracy']:.3f} instead of {table['accuracy'].iloc[0]:.3f}."
+        f"them, and moved a probability by up to {_amount(worst['max_abs_diff'])}.\n"
+        f"With it the accuracy is {worst['accuracy']:.3f} instead of "
+        f"{table['accuracy'].iloc[0]:.3f}."
     )
 
 
-def same_answer(class_names: Sequence[str], first: np.ndarray, second: np.ndarray) -> str:
+def same_answer(class_names: Sequence[str], first: "np.ndarray", second: "np.ndarray") -> str:
     """Say whether two programs got the same probabilities for one photo.
 
     Args:
@@ -321,12 +331,12 @@ def same_answer(class_names: Sequence[str], first: np.ndarray, second: np.ndarra
         first: the one's probabilities, (num_classes,).
         second: the other's.
     """
-    ours, theirs = (class_names[int(np.argmax(given))] for given in (first, second))
-    off = float(np.abs(first - second).max())
+    ours, theirs = (class_names[int(given.argmax())] for given in (first, second))
+    off = float(abs(first - second).max())
     if ours != theirs:
         return f"They differ: {ours} against {theirs}; a probability is {_amount(off)} off."
     apart = f"the probabilities lie up to {_amount(off)} apart" if off else "no probability differs"
-    return f"Both say {ours}, {np.max(first):.2f}; {apart}."
+    return f"Both say {ours}, {first.max():.2f}; {apart}."
 
 
 def answer(guess: tuple[str, float], label: str) -> str:
@@ -365,7 +375,7 @@ def strangers(told: Mapping[str, float], min_confidence: float) -> str:
     )
 
 
-def shipped(conversion: pd.DataFrame, variant: str) -> str:
+def shipped(conversion: "pd.DataFrame", variant: str) -> str:
     """Say how large the file that ships is, and what it changed of all held-out photos.
 
     Args:
@@ -376,7 +386,7 @@ def shipped(conversion: pd.DataFrame, variant: str) -> str:
     size = rows["bytes"].iloc[0]
     whole = conversion.loc[conversion["variant"] == "float32", "bytes"].iloc[0]
     return (
-        f"{variant} ships: {size / 1000:,.0f} KB, {100 * size / whole:.0f} % of float32. It "
+        f"{variant} ships: {size / 1000:,.0f} KB, {100 * size / whole:.0f} % of float32.\nIt "
         f"changed {rows['changed'].sum()} of {rows['images'].sum()} answers; its largest change of "
         f"a probability is {_amount(rows['max_abs_diff'].max())}."
     )

@@ -3,6 +3,8 @@
 from dermaface import readings
 import numpy as np
 import pandas as pd
+import pytest
+import scipy.stats
 
 # 1. Explore the data
 
@@ -45,26 +47,39 @@ def test_rounding():
         "Each of this layer's 4 weights went to its nearest level."
     )
     said = readings.rounding(trained, np.array([[1.0, 2.0, -2.0, 127.0]]))
-    assert said.startswith("Of this layer's 4 weights, 25.0 % went to another level")
+    assert said == "Of this layer's 4 weights, 25.0 % went to another level than the nearest."
 
 
 def test_closer_names_the_file_that_moves_less_where_chance_would_not_bring_it():
     near, far = np.linspace(0.001, 0.01, 40), np.linspace(0.02, 0.4, 40)
     said = readings.closer(pd.DataFrame({"stock": far, "careful": near}))
-    assert said.startswith("Closer to the Keras model is careful: of 40 photos, careful moved")
-    assert "less on 40, stock on 0 (sign test, p < 0.001)" in said
-    assert said.endswith("by more than 0.006, against 0.21.")
+    assert said == (
+        "Closer to the Keras model: careful.\nOf 40 photos, careful stayed closer on 40 and stock "
+        "on 0 (sign test, p < 0.001).\nThe median photo's largest change of a probability is "
+        "0.006, with stock 0.21."
+    )
     turned = readings.closer(pd.DataFrame({"stock": near, "careful": far}))
-    assert turned.startswith("Closer to the Keras model is stock")
+    assert turned.startswith("Closer to the Keras model: stock.\n")
 
 
 def test_closer_finds_no_difference_in_what_chance_would_bring():
     one, other = np.array([0.1, 0.2, 0.3, 0.5]), np.array([0.2, 0.1, 0.4, 0.5])
     said = readings.closer(pd.DataFrame({"stock": one, "careful": other}))
-    assert said.startswith("No difference was found that is more than chance: of 4 photos, stock")
-    assert "less on 2, careful on 1 (sign test, p = 1)" in said
+    assert said == (
+        "No difference was found between stock and careful that is more than chance.\n"
+        "Of 4 photos, stock stayed closer on 2 and careful on 1 (sign test, p = 1)."
+    )
     alike = readings.closer(pd.DataFrame({"stock": one, "careful": one}))
-    assert alike == "No difference was found: stock and careful moved all probabilities alike."
+    assert alike.startswith("No difference was found") and "closer on 0 and" in alike
+
+
+@pytest.mark.parametrize(("wins", "losses"), [(5, 0), (6, 0), (18, 15), (20, 9), (330, 11)])
+def test_closer_takes_chance_as_a_binomial_test_does(wins, losses):
+    signs = np.repeat([0.0, 1.0], [wins, losses])
+    said = readings.closer(pd.DataFrame({"a": signs, "b": 0.5}))
+    chance = scipy.stats.binomtest(wins, wins + losses).pvalue
+    assert (f"p = {chance:.2g})" if chance >= 0.001 else "p < 0.001)") in said
+    assert said.startswith("Closer to the Keras model: a.") == (chance < 0.05)
 
 
 def test_recipes():
@@ -77,27 +92,31 @@ def test_recipes():
         }
     )
     first = readings.recipes(tried.iloc[1:2])
-    assert first.startswith("The first recipe keeps to the limits, so no other was tried")
-    assert first.endswith("98.0 % of the validation photos and wins 0.4 points of accuracy.")
+    assert first == (
+        "The first recipe keeps to the limits, so no other was tried: b.\n"
+        "It agrees on 98.0 % of the validation photos and wins 0.4 points of accuracy."
+    )
     second = readings.recipes(tried.iloc[:2])
-    assert second.startswith("Beyond the limits: a. The next keeps to them, b: it agrees on 98.0 %")
+    assert second.startswith(
+        "Beyond the limits: a.\nThe next keeps to them: b.\nIt agrees on 98.0 %"
+    )
     third = readings.recipes(tried.assign(passed=[False, False, True], accuracy_drop=0.0))
-    assert third.startswith("Beyond the limits: a and b. The next keeps to them, c: ")
+    assert third.startswith("Beyond the limits: a and b.\nThe next keeps to them: c.\n")
     assert third.endswith("loses no accuracy.")
     none = readings.recipes(tried.assign(passed=False))
-    assert none.startswith("None of 3 recipes keeps to the limits. The one that agrees best goes")
-    assert "on, b: it agrees on 98.0 %" in none and none.endswith("The gate decides.")
+    assert none.startswith("None of 3 recipes keeps to the limits; the one that agrees best goes")
+    assert "goes on: b.\nIt agrees on 98.0 %" in none
 
 
 def test_kinds():
     assert readings.kinds(AUDITS) == (
-        "Every file is what its name says. Without an operator in floats: int8."
+        "Every file is what its name says.\nWithout an operator in floats: int8."
     )
     table = AUDITS.assign(**{"it is": ["float32", "float32", "int8_mixed"]})
     table["operators in floats"], table["float islands"] = [67, 67, 3], [0, 0, 2]
     assert readings.kinds(table) == (
-        "Not what the name says: float16 is float32 and int8 is int8_mixed. Each of them has "
-        "operators in floats. Float islands: int8 (2)."
+        "Not what the name says: float16 is float32 and int8 is int8_mixed.\nEach of them has "
+        "operators in floats.\nFloat islands: int8 (2)."
     )
 
 
@@ -112,33 +131,32 @@ def test_alike():
 def test_sizes():
     weights = pd.Series({"float32": 1500, "float16": 700, "int8": 300})
     assert readings.sizes(FILES, weights) == (
-        "float32 takes 1,600 KB; of that, float16 50 % and int8 25 %. Weights and biases are 75 % "
+        "float32 takes 1,600 KB; of that, float16 50 % and int8 25 %.\nWeights and biases are 75 % "
         "of int8; the rest describes layers, scales and labels."
     )
     larger = FILES.assign(bytes=[1_000_000, 2_000_000, 310_000])
     said = readings.sizes(larger, weights.astype(object))
-    assert "float16 200 % and int8 31 %. Weights and biases are 35 % of float16;" in said
+    assert "float16 200 % and int8 31 %.\nWeights and biases are 35 % of float16;" in said
 
 
 def test_answers_changed():
     assert readings.answers_changed(FILES) == (
-        "No file changed any of the 50 answers. The largest change of a probability is 0.26, in "
+        "No file changed any of the 50 answers.\nThe largest change of a probability is 0.26, in "
         "int8."
     )
     some = readings.answers_changed(FILES.assign(changed=[0, 1, 3], max_abs_diff=[0, 0.004, 0]))
     assert some == (
-        "Changed, of 50 answers: float16 1 and int8 3; float32 none. The largest change of a "
+        "Changed, of 50 answers: float16 1 and int8 3; float32 none.\nThe largest change of a "
         "probability is 0.004, in float16."
     )
     every = readings.answers_changed(FILES.assign(changed=2, max_abs_diff=1e-6))
-    assert "float32 2, float16 2 and int8 2. The largest" in every and "none" not in every
+    assert "float32 2, float16 2 and int8 2.\nThe largest" in every and "none" not in every
     assert "is less than 0.001, in float32." in every
 
 
 def test_drops():
     assert readings.drops(FILES) == (
-        "Every interval holds 0: by the accuracy on 50 photos, no file can be told from the Keras "
-        "model."
+        "Every interval holds 0: no file's accuracy differs by more than chance on these 50 photos."
     )
     said = readings.drops(FILES.assign(drop_low=[-0.02, -0.02, 0.01]))
     assert said == "Worse than the Keras model by more than chance: int8 (4.0 points)."
@@ -146,16 +164,18 @@ def test_drops():
     said = readings.drops(better)
     assert said == "Better than the Keras model by more than chance: float16 (3.0 points)."
     both = readings.drops(better.assign(drop_low=[-0.02, -0.05, 0.01]))
-    assert both.startswith("Worse") and ". Better than" in both
+    assert both.startswith("Worse") and ".\nBetter than" in both
 
 
 def test_speed():
     said = readings.speed(FILES)
-    assert "threads: int8, 1.0 ms for one photo; slowest: float16, 3.0 ms." in said
-    assert said.endswith("int8 takes 0.5 times as long as float32.")
+    assert said == (
+        "With two threads, int8 is fastest on this computer: 1.0 ms for one photo.\n"
+        "Slowest is float16, 3.0 ms; int8 takes 0.5 times as long as float32."
+    )
     slow = readings.speed(FILES.assign(latency_ms=[2, 3, 9]))
-    assert "threads: float32, 2.0 ms" in slow and "slowest: int8, 9.0 ms." in slow
-    assert slow.endswith("int8 takes 4.5 times as long as float32.")
+    assert "float32 is fastest on this computer: 2.0 ms" in slow
+    assert slow.endswith("Slowest is int8, 9.0 ms; int8 takes 4.5 times as long as float32.")
 
 
 def test_chosen():
@@ -163,9 +183,9 @@ def test_chosen():
     assert readings.chosen(wanted, "int8") == (
         "The most wanted variant keeps to all limits: int8 ships."
     )
-    assert "but refused: int8. The next" in readings.chosen(wanted, "float16")
+    assert "but refused: int8.\nThe next" in readings.chosen(wanted, "float16")
     last = readings.chosen(wanted, "float32")
-    assert "but refused: int8 and float16. The next" in last and last.endswith("ships: float32.")
+    assert "but refused: int8 and float16.\nThe next" in last and last.endswith("ships: float32.")
 
 
 def test_both_answers():
@@ -180,7 +200,7 @@ def test_recall_changes():
     assert readings.recall_changes(rows) == "No class lost or won recall."
     rows["recall_change_c"] = [-0.25, 0.1]
     assert readings.recall_changes(rows) == (
-        "Lost most recall: c (validation), 25 points. Won most recall: c (test), 10 points."
+        "Lost most recall: c (validation), 25 points.\nWon most recall: c (test), 10 points."
     )
     rows["recall_change_c"] = [0.0, 0.1]
     assert readings.recall_changes(rows) == "Won most recall: c (test), 10 points."
@@ -197,8 +217,8 @@ def test_changed_photos():
     )
     said = readings.changed_photos(changed, 80, 0.5)
     assert said == (
-        "Other answers: 3 of 80. Right before and wrong now: 1; wrong before and right now: 1. The "
-        "model had been sure (0.50 or more) of 1 of them."
+        "3 of 80 photos got another answer.\nRight before and wrong now: 1; wrong before and right "
+        "now: 1.\nThe model itself had been sure (0.50 or more) of 1 of them."
     )
     assert readings.changed_photos(changed, 80, 0.95).endswith("sure (0.95 or more) of 0 of them.")
     assert readings.changed_photos(changed[:0], 80, 0.5) == (
@@ -216,13 +236,13 @@ def test_resizers():
         }
     )
     assert readings.resizers(table) == (
-        "No other resizer changed an answer; the largest change of a probability is 0.30, with "
+        "No other resizer changed an answer.\nThe largest change of a probability is 0.30, with "
         "linear."
     )
     said = readings.resizers(table.assign(agreement=[1, 1, 0.96], accuracy=[0.9, 0.9, 0.87]))
     assert said == (
-        "area changed the most answers, 4.0 % of them, and moved a probability by up to 0.10; the "
-        "accuracy is 0.870 instead of 0.900."
+        "area changed the most answers, 4.0 % of them, and moved a probability by up to 0.10.\n"
+        "With it the accuracy is 0.870 instead of 0.900."
     )
 
 
@@ -259,11 +279,13 @@ def test_strangers():
 def test_shipped():
     both = pd.concat([FILES, FILES.assign(split="test", changed=2, max_abs_diff=0.1)])
     assert readings.shipped(both, "int8") == (
-        "int8 ships: 400 KB, 25 % of float32. It changed 2 of 100 answers; its largest change of a "
-        "probability is 0.26."
+        "int8 ships: 400 KB, 25 % of float32.\nIt changed 2 of 100 answers; its largest change of "
+        "a probability is 0.26."
     )
     said = readings.shipped(FILES, "float32")
-    assert said.startswith("float32 ships: 1,600 KB, 100 % of float32. It changed 0 of 50 answers;")
+    assert said.startswith(
+        "float32 ships: 1,600 KB, 100 % of float32.\nIt changed 0 of 50 answers;"
+    )
 
 
 # 6. Compare settings

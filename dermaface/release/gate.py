@@ -222,12 +222,12 @@ def verdict(
     refused = conversion[(conversion["split"] == "validation") & ~conversion["passed"]]["variant"]
     sentences = [
         f"Ship release/model.tflite: the {variant} file, {row['bytes'] / 1000:,.0f} KB.",
-        f"It is right for {row['accuracy']:.1%} of {row['images']} {photos}, 95 % interval "
-        f"{low:.1%} to {high:.1%}.",
-        f"The trained model is right for {row['accuracy'] + row['accuracy_drop']:.1%}; the file "
-        f"changed {row['changed'] or 'none'} of its answers.",
-        f"It calls itself sure of {len(sure)} of {len(here)} photos, and {right:.1%} of its sure "
-        "answers are right."
+        f"It is right for {100 * row['accuracy']:.1f} % of {row['images']} {photos}, 95 % interval "
+        f"{100 * low:.1f} % to {100 * high:.1f} %.",
+        f"The trained model is right for {100 * (row['accuracy'] + row['accuracy_drop']):.1f} %; "
+        f"the file changed {row['changed'] or 'none'} of its answers.",
+        f"It calls itself sure of {len(sure)} of {len(here)} photos, and {100 * right:.1f} % of "
+        "its sure answers are right."
         if len(sure)
         else f"It calls itself sure of none of the {len(here)} photos.",
         f"Weakest class: {name}, with {known} of {weakest['images']} recognised."

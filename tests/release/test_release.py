@@ -188,9 +188,9 @@ def test_the_verdict_can_be_read_by_whoever_decides():
     )
     said = gate.verdict("float16", rows, answered, {"validation": SCORE})
     assert "Ship release/model.tflite: the float16 file, 4,500 KB." in said
-    assert "50.0% of 4 validation photos (also used to choose)" in said
-    assert "The trained model is right for 50.0%; the file changed 2 of its answers." in said
-    assert "sure of 2 of 4 photos, and 100.0% of its sure answers are right." in said
+    assert "50.0 % of 4 validation photos (also used to choose)" in said
+    assert "The trained model is right for 50.0 %; the file changed 2 of its answers." in said
+    assert "sure of 2 of 4 photos, and 100.0 % of its sure answers are right." in said
     assert "Weakest class: melasma, with 5 of 10 recognised." in said
     assert "The gate refused int8." in said
 
