@@ -70,7 +70,7 @@ def check_release(folder: str | Path) -> list[str]:
         folder: `release/` of a run, as `write_release` makes it.
 
     Returns:
-        What was checked, a line each.
+        What was checked, one line for each step.
 
     Raises:
         ValueError: something is missing or changed, the labels differ between the files, the model
