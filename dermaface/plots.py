@@ -131,10 +131,11 @@ def image_grid(images: Sequence[np.ndarray], titles: Sequence[str] = ()) -> None
     titles = list(titles)
     columns, rows = 4, -(-len(images) // 4)
     title_lines = max((title.count("\n") + 1 for title in titles), default=0)
-    height = (1.42 + 0.17 * title_lines) * rows
+    height = (1.48 + 0.17 * title_lines) * rows
     _, axes = plt.subplots(rows, columns, figsize=(1.5 * columns, height), squeeze=False)
     for position, cell in enumerate(axes.flat):
         cell.axis("off")
+        cell.set_anchor("S")
         if position < len(images):
             pixels = _middle_square(np.clip(images[position], 0, 255).astype("uint8"))
             cell.imshow(pixels, interpolation="antialiased")
@@ -290,29 +291,33 @@ def weight_levels(trained: np.ndarray, stored: np.ndarray) -> None:
     """Draw the weights of one channel, and the levels on which some of them are stored.
 
     It is the channel whose weights spread as those of most others do. A weight that does not go to
-    its nearest level is drawn in another colour.
+    its nearest level is drawn in another colour; among the weights that are shown, as large a share
+    does so as in the whole layer, as nearly as can be.
 
     Args:
         trained: the weights of a layer, counted in levels, (outputs, inputs).
         stored: the same after rounding.
     """
     channel = np.argsort(trained.std(axis=1))[len(trained) // 2]
-    floats, levels = trained[channel], np.rint(stored[channel])
-    # A dozen weights around the middle one, on five levels at the least.
-    few = np.sort(floats)[max(0, len(floats) // 2 - 6) : len(floats) // 2 + 6]
-    low, high = np.floor(few.min()) - 1, np.ceil(few.max()) + 1
+    order = np.argsort(trained[channel])
+    floats, levels = trained[channel][order], np.rint(stored[channel][order])
+    count = min(12, len(floats))
+    moved = np.convolve(np.rint(floats) != levels, np.ones(count), "valid") / count
+    distance = abs(moved - (np.rint(trained) != np.rint(stored)).mean())
+    from_middle = abs(np.arange(len(moved)) - len(moved) // 2)
+    start = np.lexsort([from_middle, distance])[0]
+    some = slice(start, start + count)
+    low, high = np.floor(floats[some].min()) - 1, np.ceil(floats[some].max()) + 1
     _, (left, right) = plt.subplots(1, 2, figsize=(8, 2.4), width_ratios=(1, 1.5))
     left.hist(floats, bins=np.arange(-130, 131, 10), color="#4c72b0")
     left.axvspan(low, high, color="#dd8452", alpha=0.4, linewidth=0)
     left.set(xlabel="level", ylabel=f"of {len(floats)} weights", xticks=[-127, 0, 127])
     right.vlines(np.arange(low, high + 1), -0.1, 1.1, color="#c8c8c8", linewidth=1)
-    for value, level in zip(floats, levels, strict=True):
-        if few.min() <= value <= few.max():
-            colour = "#4c72b0" if np.rint(value) == level else "#dd8452"
-            right.annotate(
-                "", (level, 0.05), (value, 0.95), arrowprops={"arrowstyle": "-|>", "color": colour}
-            )
-            right.plot(value, 1, "o", color=colour, markersize=4)
+    for value, level in zip(floats[some], levels[some], strict=True):
+        colour = "#4c72b0" if np.rint(value) == level else "#dd8452"
+        arrow = {"arrowstyle": "-|>", "color": colour}
+        right.annotate("", (level, 0.05), (value, 0.95), arrowprops=arrow)
+        right.plot(value, 1, "o", color=colour, markersize=4)
     right.set(xlim=(low - 0.5, high + 0.5), ylim=(-0.2, 1.2), xlabel="level")
     right.set_yticks([0, 1], ["stored", "trained"])
     right.xaxis.get_major_locator().set_params(integer=True)

@@ -117,6 +117,16 @@ def test_accuracies_are_drawn_only_where_they_differ(monkeypatch):
         plt.close("all")
 
 
+def test_as_many_arrows_miss_the_nearest_level_as_in_the_layer(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    for share in (0.0, 0.25, 1.0):
+        stored = np.rint(LEVELS) + (np.argsort(np.argsort(LEVELS)) % 4 < 4 * share)
+        plots.weight_levels(LEVELS, stored)
+        colours = [arrow.arrowprops["color"] for arrow in plt.gcf().axes[1].texts]
+        plt.close("all")
+        assert len(colours) == 12 and colours.count("#dd8452") == 12 * share
+
+
 @pytest.mark.parametrize("weights", [LEVELS, np.zeros((3, 40)), np.array([[0.0, 127.0]])])
 def test_an_arrow_leads_from_each_shown_weight_to_its_level(weights, monkeypatch):
     monkeypatch.setattr(plt, "show", lambda: None)
