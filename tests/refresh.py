@@ -1,9 +1,9 @@
-"""Renew what is committed of the sample run: the notebooks' outputs and what is made of them.
+"""Renew what is committed of the sample run: the notebooks' outputs and what is made from them.
 
     make refresh
 
 Runs the notebooks in place, writes tests/expected_metrics.json with the figures that training
-brought, and cuts the README's figure out of notebook 05. Look at the notebooks before you commit.
+produced, and cuts the README's figure out of notebook 05. Look at the notebooks before you commit.
 """
 
 import base64
@@ -22,7 +22,7 @@ EXPECTED = ROOT / "tests" / "expected_metrics.json"
 FIGURE = ROOT / "notebooks" / "answers.jpg"
 FIGURE_TAG = "readme-figure"
 
-# How far another processor may lie off, by the last word of the figure's name: with 60 photos a
+# How far off another processor may be, by the last word of the figure's name: with 60 photos per
 # split, 0.1 is six photos.
 TOLERANCES = {"images": 0, "epochs": 0, "bytes": 2000, "accuracy": 0.1, "macro_f1": 0.12}
 TOLERANCES |= {"log_loss": 0.5, "loss": 0.3, "agreement": 0.08, "accuracy_drop": 0.08}
@@ -59,7 +59,7 @@ def measure(run: Run) -> dict[str, float]:
 
 
 def tolerance(name: str) -> float:
-    """Return how far a figure may lie off: floats must answer like Keras on any processor."""
+    """Return how far off a figure may be: floats must answer like Keras on any processor."""
     return (
         0.02 if name.startswith("float") and "bytes" not in name else TOLERANCES[name.split()[-1]]
     )
@@ -73,7 +73,7 @@ def expected_metrics(run: Run) -> dict[str, dict[str, float]]:
 
 
 def readme_figure() -> bytes:
-    """Return the JPEG that stands in the tagged cell of notebook 05."""
+    """Return the JPEG in the tagged cell of notebook 05."""
     content = nbformat.read(ROOT / "notebooks" / f"{NOTEBOOKS[4]}.ipynb", as_version=4)
     (cell,) = [c for c in content.cells if FIGURE_TAG in c.metadata.get("tags", [])]
     (jpeg,) = [o["data"]["image/jpeg"] for o in cell.outputs if "image/jpeg" in o.get("data", {})]

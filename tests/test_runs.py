@@ -90,7 +90,7 @@ def test_a_locked_run_is_refused_until_it_is_free(tmp_path):
     run = runs.open_run("a", tmp_path)
     with run.lock():
         run.update(written="while the run is locked")
-        told = r"Another dermaface run works in this folder: .*a"
+        told = r"Another dermaface run is using this folder: .*a"
         with pytest.raises(ValueError, match=told), run.lock():
             pass
     with run.lock():
@@ -188,7 +188,7 @@ def test_a_notebook_is_stale_when_a_parameter_that_it_takes_from_another_one_cha
     run = runs.open_run("a", tmp_path)
 
     def note(notebook, **parameters):
-        """Let a notebook run with these parameters, all files being there and always the same."""
+        """Let a notebook run with these parameters while its files are always the same."""
         namespace = {"seed": 3} | parameters
         run.start(notebook, namespace | {"__annotations__": dict.fromkeys(namespace)})
         run.finish(notebook)
