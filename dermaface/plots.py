@@ -230,10 +230,10 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> None:
     _, axes = plt.subplots(figsize=(side, 0.9 * side))
     right = np.eye(number, dtype=bool)
     # A single mistake among many photos gets a colour that can be seen.
-    mistakes = np.where(matrix > 0, 0.15 + share, 0)
-    for colours, shades, hidden in (("Blues", share, ~right), ("Oranges", mistakes, right)):
+    mistakes = np.minimum(0.15 + share, 1)
+    for colours, shades, shown in (("Blues", share, right), ("Oranges", mistakes, ~right)):
         sns.heatmap(
-            pd.DataFrame(shades, class_names, class_names), mask=hidden, annot=texts, fmt="",
+            pd.DataFrame(shades, class_names, class_names), mask=~shown | (matrix == 0), annot=texts, fmt="",
             cmap=colours, vmin=0, vmax=1, square=True, cbar=False, linewidths=0.5,
             linecolor="#dddddd", xticklabels=1, yticklabels=1, ax=axes,
         )  # fmt: skip

@@ -5,6 +5,7 @@ the figures themselves, so that it is true of any data set and turns when the fi
 """
 
 from collections.abc import Mapping, Sequence
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,22 +35,19 @@ def describe_curves(history: "pd.DataFrame") -> str:
     if epochs == 1:
         return "One epoch is a point and not a curve: it does not show whether more would help."
     lowest, last = losses[best], losses[-1]
-    if best == epochs - 1:
-        return (
-            f"Validation loss is lowest in the last epoch, {epochs}, at {lowest:.3f}: it was still "
-            "falling, so more epochs may help."
-        )
     found = f"Validation loss is lowest in epoch {best + 1} of {epochs}, at {lowest:.3f}"
+    if best == epochs - 1:
+        return f"{found}.\nThat is the last one: it was still falling, so more epochs may help."
     rises = history.groupby("stage", sort=False)["val_loss"].diff().iloc[: best + 1]
     if last - lowest <= max(rises.fillna(0).max(), 0.05 * lowest):
         return (
-            f"{found}, and ends little above, at {last:.3f}: it has levelled off, so more epochs "
-            "alone would bring little."
+            f"{found}, and ends little above, at {last:.3f}.\n"
+            "It has levelled off: more epochs alone would bring little."
         )
-    rise = f"{found}, then rises by {100 * (last / lowest - 1):.0f} % to {last:.3f}"
+    found += f", then rises by {100 * (last / lowest - 1):.0f} % to {last:.3f}.\n"
     if history["loss"].iloc[-1] < history["loss"].iloc[best]:
-        return f"{rise} while training loss goes on falling: overfitting after epoch {best + 1}."
-    return f"{rise}, and training loss rises too: the later steps did harm (learning rate)."
+        return f"{found}Training loss goes on falling: overfitting after epoch {best + 1}."
+    return f"{found}Training loss rises, too: the later steps did harm (learning rate)."
 
 
 def describe_best_epoch(history: "pd.DataFrame", images: int) -> str:
@@ -64,18 +62,19 @@ def describe_best_epoch(history: "pd.DataFrame", images: int) -> str:
     stages = list(dict.fromkeys(history["stage"]))
     kept = history["stage"].iloc[best]
     where = f" (epoch {history['epoch'].iloc[best]} of stage {kept})" if len(stages) > 1 else ""
-    said = f"Kept: epoch {best + 1}{where}, with validation accuracy {accuracies[best]:.3f}."
+    said = [f"Kept: epoch {best + 1}{where}, with validation accuracy {accuracies[best]:.3f}."]
     highest = accuracies.index(max(accuracies))
     more = round((accuracies[highest] - accuracies[best]) * images)
-    said += (
-        f" Accuracy alone would have chosen epoch {highest + 1}, for {_counted(more, 'photo')} more"
-        f" of {images}."
-        if more
-        else " No epoch has a higher accuracy."
-    )
+    if more:
+        said.append(
+            f"Accuracy alone would have chosen epoch {highest + 1}, for {_counted(more, 'photo')} "
+            f"more of {images}."
+        )
+    else:
+        said.append("No epoch has a higher accuracy.")
     for stage in stages[stages.index(kept) + 1 :]:
-        said += f" Stage {stage} brought no lower loss and was taken back."
-    return said
+        said.append(f"Stage {stage} brought no lower loss and was taken back.")
+    return "\n".join(said)
 
 
 def describe_count(right: int, total: int, evaluated: float, logged: float) -> str:
@@ -90,16 +89,16 @@ def describe_count(right: int, total: int, evaluated: float, logged: float) -> s
     others = round(evaluated * total), round(logged * total)
     said = (
         f"Right of {total}: {right} by counting, {others[0]} by `evaluate`, {others[1]} in the "
-        "training log"
+        "training log.\n"
     )
     apart = abs(others[1] - right)
     if others[0] != right:
-        return f"{said}. The answers and the table do not stand in the same order."
+        return f"{said}The answers and the table do not stand in the same order."
     if not apart:
-        return f"{said}. All three agree."
+        return f"{said}All three agree."
     if apart <= max(2, 0.01 * total):
-        return f"{said}. So small a difference comes from rounding, as in features that are kept."
-    return f"{said}. Rounding does not explain that: `model.keras` is not what that epoch left."
+        return f"{said}So small a difference comes from rounding, as in features that are kept."
+    return f"{said}Rounding does not explain that: `model.keras` is not what that epoch left."
 
 
 def describe_gap(
@@ -112,51 +111,62 @@ def describe_gap(
         validation_accuracy: 0..1.
         interval: of the validation accuracy, 95 %.
     """
-    said = f"Training {train_accuracy:.3f}, validation {validation_accuracy:.3f}: "
+    said = f"Training {train_accuracy:.3f} lies "
+    of_validation = f"the interval of validation, {interval[0]:.3f} to {interval[1]:.3f}.\n"
     if train_accuracy > interval[1]:
         gap = 100 * (train_accuracy - validation_accuracy)
         return (
-            f"{said}training lies {gap:.0f} points higher, above validation's interval. The model "
-            "knows its training photos better than new ones (overfitting)."
+            f"{said}{gap:.0f} points higher, above {of_validation}"
+            "The model knows its training photos better than new ones."
         )
+    side = "below" if train_accuracy < interval[0] else "inside"
     if train_accuracy < 0.7:
         return (
-            f"{said}the model has not even learnt its training photos (underfitting), or the "
-            "photos do not show what tells the classes apart."
+            f"{said}{side} {of_validation}Underfitting: it has not even learnt its training photos,"
+            " or they do not show what tells the classes apart."
         )
-    if train_accuracy < interval[0]:
-        return f"{said}training lies below validation's interval, so nothing points to overfitting."
-    return f"{said}training lies inside validation's interval, so these photos show no overfitting."
+    return f"{said}{side} {of_validation}No gap that these photos could show."
 
 
 def describe_reference(frame: "pd.DataFrame", images: int) -> str:
-    """Return in words by how much each way to answer beats the first, and what intervals say.
+    """Return in words by how much each way to answer beats the first, and what chance explains.
 
     Args:
         frame: as from `reference_frame`; the first row is what all others must beat.
         images: how many images were answered.
     """
-    first, others = frame.iloc[0], frame.iloc[1:]
-    gains = [
-        f"{name} {100 * (row['accuracy'] - first['accuracy']):+.0f} points"
-        for name, row in others.iterrows()
-    ]
-    said = f"Against the {frame.index[0]} ({first['accuracy']:.2f}): {', '.join(gains)}."
-    level = [name for name, row in others.iterrows() if row["low"] <= first["high"]]
+    ways = {name: (row["accuracy"], row["low"], row["high"]) for name, row in frame.iterrows()}
+    (base, first), *others = ways.items()
+    gains = [f"{name} {100 * (way[0] - first[0]):+.0f}" for name, way in others]
+    said = [f"Points above the {base} ({first[0]:.2f}): {', '.join(gains)}."]
+    level = [name for name, way in others if not _beats(way, first)]
     if level:
-        said += f" Not shown to beat it: {', '.join(level)}."
-    ranked = frame.sort_values("accuracy", ascending=False, kind="stable")
-    best, second = ranked.iloc[0], ranked.iloc[1]
-    if best["low"] > second["high"]:
-        said += f" The interval of the best, {ranked.index[0]}, lies above all others."
-    else:
-        said += (
-            f" The intervals of the two best, {ranked.index[0]} and {ranked.index[1]}, overlap: "
-            f"{_counted(images, 'photo')} cannot tell which of the two is better."
-        )
-    if "from scratch" not in frame.index:
-        said += " Nothing was trained from scratch in this run (`scratch_epochs` is 0)."
-    return said
+        said.append(f"Not shown to beat it: {', '.join(level)}.")
+    (best, highest), (second, next_one), *_ = sorted(ways.items(), key=lambda way: -way[1][0])
+    points = _counted(round(100 * (highest[0] - next_one[0])), "point")
+    said.append(
+        f"Best: {best}, {points} above {second}, which is more than chance explains."
+        if _beats(highest, next_one)
+        else f"{best.capitalize()} and {second} are too close for {_counted(images, 'photo')} to "
+        "tell which is better."
+    )
+    if "from scratch" not in ways:
+        said.append("Nothing was trained from scratch in this run (`scratch_epochs` is 0).")
+    return "\n".join(said)
+
+
+def _beats(first: Sequence[float], second: Sequence[float]) -> bool:
+    """Tell whether one accuracy lies above another by more than chance explains.
+
+    That is where the 95 % interval of their difference lies above 0: Newcombe (1998), Statistics in
+    Medicine 17, 873-890, method 10. Accuracies on the same images differ by chance a little less.
+
+    Args:
+        first: accuracy, and the lower and upper bound of its Wilson interval.
+        second: the same.
+    """
+    margin = math.hypot(first[0] - first[1], second[2] - second[0])
+    return first[0] - second[0] > margin
 
 
 def describe_splits(metrics: Mapping[str, Mapping]) -> str:
@@ -165,28 +175,32 @@ def describe_splits(metrics: Mapping[str, Mapping]) -> str:
     Args:
         metrics: for each split its figures, as from `score`.
     """
-    validation = metrics["validation"]
+    accuracy, interval = (metrics["validation"][n] for n in ("accuracy", "accuracy_interval"))
     if "test" not in metrics:
-        said = (
-            f"There is no test split, so {validation['accuracy']:.3f} is validation (also used to "
-            "choose) and flatters a little. Put some photos into a test folder to get a figure "
-            "that nobody chose."
-        )
-        return "\n".join([said, *describe_missing(metrics)])
-    test = metrics["test"]
-    low, high = validation["accuracy_interval"]
-    test_low, test_high = test["accuracy_interval"]
-    side = "below" if test["accuracy"] < low else "above"
-    said = f"Validation {validation['accuracy']:.3f}, test {test['accuracy']:.3f}: test lies "
-    if low <= test["accuracy"] <= high:
-        said += "inside validation's interval, so chance explains the difference."
-    elif test_low <= high and low <= test_high:
-        said += f"{side} validation's interval, but the intervals overlap: it may be chance."
+        said = [
+            f"There is no test split: {accuracy:.3f} is validation (also used to choose).",
+            "It flatters a little. A folder named test would give a figure that nobody chose.",
+        ]
+        return "\n".join([*said, *describe_missing(metrics)])
+    test = metrics["test"]["accuracy"], *metrics["test"]["accuracy_interval"]
+    validation = accuracy, *interval
+    compared = f"Validation {accuracy:.3f}, test {test[0]:.3f}: test lies"
+    of_validation = f"validation's interval, {interval[0]:.3f} to {interval[1]:.3f}"
+    if interval[0] <= test[0] <= interval[1]:
+        said = [f"{compared} inside {of_validation}.", "Chance alone can explain the difference."]
     else:
-        said += f"{side} validation's interval, and the two lie apart: these photos differ."
-    report = "Report {:.3f}, with its 95 % interval {:.3f} to {:.3f}: nothing was chosen by the "
-    said += f"\n{report.format(test['accuracy'], *test['accuracy_interval'])}test photos."
-    return "\n".join([said, *describe_missing(metrics)])
+        said = [f"{compared} {'below' if test[0] < interval[0] else 'above'} {of_validation}."]
+        differ = _beats(test, validation) or _beats(validation, test)
+        said.append(
+            "Chance does not explain that: the two groups of photos differ."
+            if differ
+            else "It may still be chance, for test has an interval, too."
+        )
+    said.append(
+        f"Report {test[0]:.3f} with its 95 % interval {test[1]:.3f} to {test[2]:.3f}: nothing was "
+        "chosen by it."
+    )
+    return "\n".join([*said, *describe_missing(metrics)])
 
 
 def describe_missing(metrics: Mapping[str, Mapping]) -> list[str]:
@@ -215,7 +229,7 @@ def describe_sureness(log_loss: float, promised: float, margin: float) -> str:
         return f"{said}too sure of itself."
     if log_loss < promised - margin:
         return f"{said}less sure than it could be."
-    return f"{said}as sure as it is right, as far as these photos can tell."
+    return f"{said}as sure as it is right, within chance."
 
 
 def describe_confusions(matrix: "np.ndarray", class_names: Sequence[str]) -> str:
@@ -232,10 +246,10 @@ def describe_confusions(matrix: "np.ndarray", class_names: Sequence[str]) -> str
     pairs = {
         (a, b): int(matrix[a, b] + matrix[b, a]) for b in range(len(class_names)) for a in range(b)
     }
-    said = f"{wrong} of {_counted(total, 'answer')} {'is' if wrong == 1 else 'are'} wrong. "
+    said = f"{wrong} of {_counted(total, 'answer')} {'is' if wrong == 1 else 'are'} wrong.\n"
     most = max(pairs.values())
     if most == 1:
-        return f"{said}No two classes are confused more than once, so there is no pattern to see."
+        return f"{said}No two classes are confused more than once: there is no pattern to see."
     often = [pair for pair, times in pairs.items() if times == most]
     told = []
     for a, b in often[:3]:
@@ -244,10 +258,9 @@ def describe_confusions(matrix: "np.ndarray", class_names: Sequence[str]) -> str
         else:
             true, answer = (a, b) if matrix[a, b] else (b, a)
             told.append(f"{class_names[true]} is taken for {class_names[answer]}")
-    more = f" (and {_counted(len(often) - 3, 'other pair')})" if len(often) > 3 else ""
-    return f"{said}Most often, {most} times{' each' if len(often) > 1 else ''}: " + (
-        f"{'; '.join(told)}{more}."
-    )
+    more = f";\nand {_counted(len(often) - 3, 'other pair')}" if len(often) > 3 else ""
+    each = " each" if len(often) > 1 else ""
+    return f"{said}Most often, {most} times{each}: " + ";\n".join(told) + f"{more}."
 
 
 def describe_weakest(classes: "pd.DataFrame", accuracy: float) -> str:
@@ -265,21 +278,30 @@ def describe_weakest(classes: "pd.DataFrame", accuracy: float) -> str:
     fewest, most = measured["images"].min(), measured["images"].max()
     counts = f"{fewest}" if fewest == most else f"{fewest} to {most}"
     sizes = f"With {counts} {'photo' if most == 1 else 'photos'} per class, intervals are {width}."
-    weakest = measured[measured["recall"] == measured["recall"].min()]
-    row = weakest.sort_values("images").iloc[-1]
+    name, level = weakest_class(classes)
+    row = classes.loc[name]
     if row["recall"] == 1:
-        return f"Every photo of every class was found. {sizes}"
-    said = (
-        f"Weakest: {row.name}, {row['found']:.0f} of {row['images']:.0f} found (recall "
-        f"{row['recall']:.2f}, 95 % interval {row['low']:.2f} to {row['high']:.2f})"
+        return f"Every photo of every class was found.\n{sizes}"
+    said = f"Weakest: {name}, {row['found']:.0f} of {row['images']:.0f} found"
+    if level:
+        said += f", level with {_counted(level, 'other class', 'other classes')}"
+    side = "lies below" if row["high"] < accuracy else "holds"
+    told = "probably weaker than the rest" if row["high"] < accuracy else "it may be chance"
+    return (
+        f"{said}.\nThe interval of its recall, {row['low']:.2f} to {row['high']:.2f}, {side} the "
+        f"accuracy of all, {accuracy:.2f}: {told}.\n{sizes}"
     )
-    if len(weakest) > 1:
-        said += f", with {_counted(len(weakest) - 1, 'other class', 'other classes')} level"
-    said += ". Its interval "
-    said += "lies below" if row["high"] < accuracy else "holds"
-    said += f" the accuracy of all, {accuracy:.2f}: "
-    said += "probably weaker than the rest. " if row["high"] < accuracy else "it may be chance. "
-    return said + sizes
+
+
+def weakest_class(classes: "pd.DataFrame") -> tuple[str, int]:
+    """Return the class with the lowest recall, and how many others are as weak.
+
+    Args:
+        classes: as from `class_frame`. Of several, the one with the most images is taken.
+    """
+    measured = classes[classes["images"] > 0]
+    weakest = measured[measured["recall"] == measured["recall"].min()]
+    return weakest["images"].idxmax(), len(weakest) - 1
 
 
 def describe_mistakes(wrong: int, total: int, sure_wrong: int, sure: int, limit: float) -> str:
@@ -294,13 +316,43 @@ def describe_mistakes(wrong: int, total: int, sure_wrong: int, sure: int, limit:
     """
     if not wrong:
         return f"No mistake in {_counted(total, 'answer')}. The next photo can still bring one."
-    said = f"{wrong} of {_counted(total, 'answer')} {'is' if wrong == 1 else 'are'} wrong. "
+    said = f"{wrong} of {_counted(total, 'answer')} {'is' if wrong == 1 else 'are'} wrong.\n"
     if not sure:
         return f"{said}No answer at all was given with {100 * limit:.0f} % or more."
     return (
         f"{said}Of the {_counted(sure, 'answer')} given with {100 * limit:.0f} % or more, "
         f"{sure_wrong or 'none'} {'is' if sure_wrong <= 1 else 'are'} wrong."
     )
+
+
+def describe_analysis(
+    history: "pd.DataFrame",
+    reference: "pd.DataFrame",
+    metrics: Mapping[str, Mapping],
+    classes: "pd.DataFrame",
+) -> str:
+    """Return the figures of notebook 04 in four lines.
+
+    Args:
+        history: `history.csv`.
+        reference: as from `reference_frame`, on the validation photos.
+        metrics: for each split its figures, as from `score`.
+        classes: of the split to report, as from `class_frame`.
+    """
+    losses = history["val_loss"].tolist()
+    ways = ", ".join(f"{name} {row['accuracy']:.2f}" for name, row in reference.iterrows())
+    split = "test" if "test" in metrics else "validation"
+    figures, chosen = metrics[split], "" if split == "test" else " (also used to choose)"
+    low, high = figures["accuracy_interval"]
+    name, _ = weakest_class(classes)
+    lines = (
+        f"Kept: epoch {losses.index(min(losses)) + 1} of {len(losses)}.",
+        f"On the validation photos: {ways}.",
+        f"To report: {figures['accuracy']:.3f} of {figures['images']} {split} photos{chosen}, "
+        f"95 % interval {low:.3f} to {high:.3f}.",
+        f"Lowest recall: {name}, {classes.loc[name, 'found']} of {classes.loc[name, 'images']}.",
+    )
+    return "\n".join(lines)
 
 
 def _counted(number: int, noun: str, plural: str = "") -> str:
