@@ -233,10 +233,16 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> None:
     mistakes = np.minimum(0.15 + share, 1)
     for colours, shades, shown in (("Blues", share, right), ("Oranges", mistakes, ~right)):
         sns.heatmap(
-            pd.DataFrame(shades, class_names, class_names), mask=~shown | (matrix == 0), annot=texts, fmt="",
-            cmap=colours, vmin=0, vmax=1, square=True, cbar=False, linewidths=0.5,
-            linecolor="#dddddd", xticklabels=1, yticklabels=1, ax=axes,
+            pd.DataFrame(shades, class_names, class_names), mask=~shown | (matrix == 0),
+            annot=texts, fmt="", cmap=colours, vmin=0, vmax=1, square=True, cbar=False,
+            xticklabels=1, yticklabels=1, ax=axes,
         )  # fmt: skip
+    axes.grid(visible=False)
+    edges = range(number + 1)
+    axes.set_xticks(edges, minor=True)
+    axes.set_yticks(edges, minor=True)
+    axes.grid(which="minor", color="#dddddd", linewidth=0.5)
+    axes.tick_params(which="minor", length=0)
     axes.set(xlabel="predicted", ylabel="true")
     axes.tick_params(axis="x", rotation=90, labelsize=min(9, 300 / number))
     axes.tick_params(axis="y", rotation=0, labelsize=min(9, 300 / number))

@@ -67,8 +67,8 @@ def describe_best_epoch(history: "pd.DataFrame", images: int) -> str:
     more = round((accuracies[highest] - accuracies[best]) * images)
     if more:
         said.append(
-            f"Accuracy alone would have chosen epoch {highest + 1}, for {_counted(more, 'photo')} "
-            f"more of {images}."
+            f"Accuracy alone would have chosen epoch {highest + 1}, where "
+            f"{_counted(more, 'more photo')} of {images} {'was' if more == 1 else 'were'} right."
         )
     else:
         said.append("No epoch has a higher accuracy.")
@@ -138,7 +138,7 @@ def describe_reference(frame: "pd.DataFrame", images: int) -> str:
     ways = {name: (row["accuracy"], row["low"], row["high"]) for name, row in frame.iterrows()}
     (base, first), *others = ways.items()
     gains = [f"{name} {100 * (way[0] - first[0]):+.0f}" for name, way in others]
-    said = [f"Points above the {base} ({first[0]:.2f}): {', '.join(gains)}."]
+    said = [f"In points above the {base} ({first[0]:.2f}):", f"{', '.join(gains)}."]
     level = [name for name, way in others if not _beats(way, first)]
     if level:
         said.append(f"Not shown to beat it: {', '.join(level)}.")
@@ -340,14 +340,15 @@ def describe_analysis(
         classes: of the split to report, as from `class_frame`.
     """
     losses = history["val_loss"].tolist()
-    ways = ", ".join(f"{name} {row['accuracy']:.2f}" for name, row in reference.iterrows())
+    accuracies = reference["accuracy"]
     split = "test" if "test" in metrics else "validation"
     figures, chosen = metrics[split], "" if split == "test" else " (also used to choose)"
     low, high = figures["accuracy_interval"]
     name, _ = weakest_class(classes)
     lines = (
         f"Kept: epoch {losses.index(min(losses)) + 1} of {len(losses)}.",
-        f"On the validation photos: {ways}.",
+        f"On the validation photos: {reference.index[0]} {accuracies.iloc[0]:.2f}, best "
+        f"({accuracies.idxmax()}) {accuracies.max():.2f}.",
         f"To report: {figures['accuracy']:.3f} of {figures['images']} {split} photos{chosen}, "
         f"95 % interval {low:.3f} to {high:.3f}.",
         f"Lowest recall: {name}, {classes.loc[name, 'found']} of {classes.loc[name, 'images']}.",

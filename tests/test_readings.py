@@ -68,8 +68,9 @@ def test_the_kept_epoch_is_counted_over_all_stages_as_in_the_figure():
     history = history_of([3, 2, 1, 1.2, 1.1], None, stages, [0.2, 0.4, 0.7, 0.8, 0.7])
     told = readings.describe_best_epoch(history, 10)
     assert told.startswith("Kept: epoch 3 (epoch 1 of stage fine_tune), with validation accuracy 0")
-    assert "would have chosen epoch 4, for 1 photo more of 10." in told
+    assert "would have chosen epoch 4, where 1 more photo of 10 was right." in told
     assert told.endswith("Stage full brought no lower loss and was taken back.")
+    assert "where 100 more photos of 1000 were" in readings.describe_best_epoch(history, 1000)
     told = readings.describe_best_epoch(history.iloc[:2], 10)
     assert told == "Kept: epoch 2, with validation accuracy 0.400.\nNo epoch has a higher accuracy."
 
@@ -109,7 +110,7 @@ def test_ways_to_answer_are_compared_with_the_first():
     told = readings.describe_reference(
         reference_frame(ways | {"frozen": (60, 6), "fine-tuned": (90, 16)}, 100), 100
     )
-    assert told.startswith("Points above the majority class (0.10): mean colour +5, from scratch -")
+    assert told.startswith("In points above the majority class (0.10):\nmean colour +5, from scr")
     assert "from scratch -1, frozen +50, fine-tuned +80.\n" in told
     assert "Not shown to beat it: mean colour, from scratch.\n" in told
     assert told.endswith("Best: fine-tuned, 30 points above frozen, which is more than chance expl"
@@ -276,7 +277,7 @@ def test_the_analysis_is_told_in_four_lines():
     metrics = {split: figures | {"images": 21} for split, figures in metrics.items()}
     assert readings.describe_analysis(history, reference, metrics, classes).splitlines() == [
         "Kept: epoch 2 of 3.",
-        "On the validation photos: majority class 0.10, frozen 0.90.",
+        "On the validation photos: majority class 0.10, best (frozen) 0.90.",
         "To report: 0.950 of 21 test photos, 95 % interval 0.900 to 0.980.",
         "Lowest recall: acne, 5 of 7.",
     ]
