@@ -143,9 +143,8 @@ def describe_reference(frame: "pd.DataFrame", images: int) -> str:
     if level:
         said.append(f"Not shown to beat it: {', '.join(level)}.")
     (best, highest), (second, next_one), *_ = sorted(ways.items(), key=lambda way: -way[1][0])
-    points = _counted(round(100 * (highest[0] - next_one[0])), "point")
     said.append(
-        f"Best: {best}, {points} above {second}, which is more than chance explains."
+        f"Best: {best}, above {second} by more than chance explains."
         if _beats(highest, next_one)
         else f"{best.capitalize()} and {second} are too close for {_counted(images, 'photo')} to "
         "tell which is better."
@@ -286,10 +285,10 @@ def describe_weakest(classes: "pd.DataFrame", accuracy: float) -> str:
     if level:
         said += f", level with {_counted(level, 'other class', 'other classes')}"
     side = "lies below" if row["high"] < accuracy else "holds"
-    told = "probably weaker than the rest" if row["high"] < accuracy else "it may be chance"
+    told = "probably weaker" if row["high"] < accuracy else "it may be chance"
     return (
-        f"{said}.\nThe interval of its recall, {row['low']:.2f} to {row['high']:.2f}, {side} the "
-        f"accuracy of all, {accuracy:.2f}: {told}.\n{sizes}"
+        f"{said}.\nIts interval, {row['low']:.3f} to {row['high']:.3f}, {side} the accuracy of "
+        f"all ({accuracy:.3f}): {told}.\n{sizes}"
     )
 
 
@@ -349,8 +348,8 @@ def describe_analysis(
         f"Kept: epoch {losses.index(min(losses)) + 1} of {len(losses)}.",
         f"On the validation photos: {reference.index[0]} {accuracies.iloc[0]:.2f}, best "
         f"({accuracies.idxmax()}) {accuracies.max():.2f}.",
-        f"To report: {figures['accuracy']:.3f} of {figures['images']} {split} photos{chosen}, "
-        f"95 % interval {low:.3f} to {high:.3f}.",
+        f"To report: {figures['accuracy']:.3f} ({low:.3f} to {high:.3f}) of "
+        f"{figures['images']} {split} photos{chosen}.",
         f"Lowest recall: {name}, {classes.loc[name, 'found']} of {classes.loc[name, 'images']}.",
     )
     return "\n".join(lines)

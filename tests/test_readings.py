@@ -113,8 +113,7 @@ def test_ways_to_answer_are_compared_with_the_first():
     assert told.startswith("In points above the majority class (0.10):\nmean colour +5, from scr")
     assert "from scratch -1, frozen +50, fine-tuned +80.\n" in told
     assert "Not shown to beat it: mean colour, from scratch.\n" in told
-    assert told.endswith("Best: fine-tuned, 30 points above frozen, which is more than chance expl"
-                         "ains.")  # fmt: skip
+    assert told.endswith("Best: fine-tuned, above frozen by more than chance explains.")
     ways = {"majority class": (10, 0), "frozen": (88, 6), "fine-tuned": (90, 16)}
     told = readings.describe_reference(reference_frame(ways, 100), 100)
     assert "Not shown" not in told
@@ -237,13 +236,11 @@ def classes_of(*found_of):
 
 def test_the_weakest_class_is_named_with_its_interval():
     told = readings.describe_weakest(classes_of((5, 7), (9, 9), (5, 5)), 0.9)
-    assert told.startswith(
-        "Weakest: acne, 5 of 7 found.\nThe interval of its recall, 0.36 to 0.92,"
-    )
-    assert "holds the accuracy of all, 0.90: it may be chance.\n" in told
+    assert told.startswith("Weakest: acne, 5 of 7 found.\nIts interval, 0.359 to 0.918, holds")
+    assert "holds the accuracy of all (0.900): it may be chance.\n" in told
     assert told.endswith("With 5 to 9 photos per class, intervals are 0.30 to 0.56 wide.")
     told = readings.describe_weakest(classes_of((20, 100), (95, 100), (95, 100)), 0.7)
-    assert "lies below the accuracy of all, 0.70: probably weaker" in told
+    assert "lies below the accuracy of all (0.700): probably weaker." in told
     assert "With 100 photos per class" in told
     told = readings.describe_weakest(classes_of((1, 2), (2, 4), (3, 4)), 0.6)
     assert "Weakest: herpes, 2 of 4 found, level with 1 other class.\n" in told
@@ -278,12 +275,12 @@ def test_the_analysis_is_told_in_four_lines():
     assert readings.describe_analysis(history, reference, metrics, classes).splitlines() == [
         "Kept: epoch 2 of 3.",
         "On the validation photos: majority class 0.10, best (frozen) 0.90.",
-        "To report: 0.950 of 21 test photos, 95 % interval 0.900 to 0.980.",
+        "To report: 0.950 (0.900 to 0.980) of 21 test photos.",
         "Lowest recall: acne, 5 of 7.",
     ]
     del metrics["test"]
     told = readings.describe_analysis(history, reference, metrics, classes)
-    assert "0.900 of 21 validation photos (also used to choose), 95 %" in told
+    assert "0.900 (0.800 to 1.000) of 21 validation photos (also used to choose)." in told
 
 
 # 5. Convert and test TFLite
