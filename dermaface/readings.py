@@ -150,7 +150,7 @@ def describe_reference(frame: "pd.DataFrame", images: int) -> str:
         "tell which is better."
     )
     if "from scratch" not in ways:
-        said.append("Nothing was trained from scratch in this run (`scratch_epochs` is 0).")
+        said.append("Nothing was trained from scratch in this run.")
     return "\n".join(said)
 
 

@@ -38,22 +38,19 @@ READS = {
     "01_explore_data": (),
     "02_build_model": ("images.csv", "labels.txt"),
     "03_train_model": ("images.csv", "labels.txt", "model_untrained.keras"),
-    "04_analyze_curves": (
-        *("images.csv", "labels.txt", "model.keras", "history.csv"),
-        "scratch.csv",
-    ),
+    "04_analyze_curves": ("images.csv", "labels.txt", "model.keras", "history.csv", "scratch.csv"),
     "05_convert_and_test_tflite": ("images.csv", "labels.txt", "model.keras", "predictions.csv"),
     "06_compare_settings": ("images.csv", "labels.txt", "model_untrained.keras"),
 }
 WRITES = {
     "01_explore_data": ("images.csv", "labels.txt"),
     "02_build_model": ("model_untrained.keras",),
-    "03_train_model": ("model.keras", "history.csv"),
+    "03_train_model": ("model.keras", "history.csv", "scratch.csv"),
     "04_analyze_curves": ("predictions.csv", "metrics.json"),
     "05_convert_and_test_tflite": ("conversion.csv", "release"),
     "06_compare_settings": ("settings.csv", "settings.yaml"),
 }
-# Files that are written only where a parameter asks for them; to be without one is noted, too.
+# Files that only some runs have.
 OPTIONAL = ("scratch.csv",)
 # The parameters of earlier notebooks that a notebook takes: to it they are like its own.
 TAKES = {
@@ -313,7 +310,7 @@ class Run:
             part.update(facts)
 
     def _hashes(self, names: Iterable[str]) -> dict[str, str]:
-        """Return the hash of each of the run's files named, "" for an optional one not there."""
+        """Return the hash of each of the run's files named; "" of an optional one not there."""
         absent = {name for name in OPTIONAL if not self.path(name).exists()}
         return {name: "" if name in absent else hash_file(self.path(name)) for name in names}
 
@@ -342,8 +339,8 @@ class Run:
         if part.get("took") != self._taken(notebook):
             return False
         recorded = part["read"] | part["wrote"]
-        there = all(self.path(name).exists() for name, digest in recorded.items() if digest)
-        return there and self._hashes(recorded) == recorded
+        there = all(self.path(name).exists() for name in recorded if name not in OPTIONAL)
+        return there and recorded == self._hashes(recorded)
 
 
 def open_run(run_name: str, output_dir: str | Path = "outputs") -> Run:
