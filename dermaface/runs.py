@@ -38,18 +38,20 @@ READS = {
     "01_explore_data": (),
     "02_build_model": ("images.csv", "labels.txt"),
     "03_train_model": ("images.csv", "labels.txt", "model_untrained.keras"),
-    "04_analyze_curves": ("images.csv", "labels.txt", "model.keras", "history.csv"),
+    "04_analyze_curves": ("images.csv", "labels.txt", "model.keras", "history.csv", "scratch.csv"),
     "05_convert_and_test_tflite": ("images.csv", "labels.txt", "model.keras", "predictions.csv"),
     "06_compare_settings": ("images.csv", "labels.txt", "model_untrained.keras"),
 }
 WRITES = {
     "01_explore_data": ("images.csv", "labels.txt"),
     "02_build_model": ("model_untrained.keras",),
-    "03_train_model": ("model.keras", "history.csv"),
+    "03_train_model": ("model.keras", "history.csv", "scratch.csv"),
     "04_analyze_curves": ("predictions.csv", "metrics.json"),
     "05_convert_and_test_tflite": ("conversion.csv", "release"),
     "06_compare_settings": ("settings.csv", "settings.yaml"),
 }
+# Files that only some runs have.
+OPTIONAL = ("scratch.csv",)
 # The parameters of earlier notebooks that a notebook takes: to it they are like its own.
 TAKES = {
     "03_train_model": (
@@ -281,7 +283,8 @@ class Run:
         Raises:
             ValueError: an earlier notebook has not run yet, or the folder cannot be written to.
         """
-        missing = [name for name in READS[notebook] if not self.path(name).exists()]
+        needed = [name for name in READS[notebook] if name not in OPTIONAL]
+        missing = [name for name in needed if not self.path(name).exists()]
         if missing:
             writer = next(step for step in NOTEBOOKS if missing[0] in WRITES[step])
             raise ValueError(
@@ -307,8 +310,9 @@ class Run:
             part.update(facts)
 
     def _hashes(self, names: Iterable[str]) -> dict[str, str]:
-        """Return the hash of each of the run's files named."""
-        return {name: hash_file(self.path(name)) for name in names}
+        """Return the hash of each of the run's files named; "" of an optional one not there."""
+        absent = {name for name in OPTIONAL if not self.path(name).exists()}
+        return {name: "" if name in absent else hash_file(self.path(name)) for name in names}
 
     def _taken(self, notebook: str) -> dict[str, object]:
         """Return the parameters of earlier notebooks that a notebook takes, as they are now."""
@@ -335,10 +339,8 @@ class Run:
         if part.get("took") != self._taken(notebook):
             return False
         recorded = part["read"] | part["wrote"]
-        return all(
-            self.path(name).exists() and hash_file(self.path(name)) == digest
-            for name, digest in recorded.items()
-        )
+        there = all(self.path(name).exists() for name in recorded if name not in OPTIONAL)
+        return there and recorded == self._hashes(recorded)
 
 
 def open_run(run_name: str, output_dir: str | Path = "outputs") -> Run:

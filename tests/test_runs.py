@@ -184,6 +184,26 @@ def test_a_notebook_is_stale_when_what_it_read_or_wrote_changes(tmp_path):
     assert not run.is_finished("02_build_model", parameters)
 
 
+def test_an_optional_file_may_be_absent_but_its_coming_and_going_is_noticed(tmp_path):
+    run = runs.open_run("a", tmp_path)
+    for name in ("images.csv", "labels.txt", "model.keras", "history.csv"):
+        run.path(name).write_text("x")
+    analyze, parameters = NOTEBOOKS[3], {"seed": 3, "data": ""}
+    run.start(analyze, NAMESPACE)
+    for name in runs.WRITES[analyze]:
+        run.path(name).write_text("y")
+    run.finish(analyze)
+    key = run.key(analyze)
+    assert run.is_finished(analyze, parameters)
+    run.path("scratch.csv").write_text("z")
+    assert not run.is_finished(analyze, parameters) and run.key(analyze) != key
+    run.start(analyze, NAMESPACE)
+    run.finish(analyze)
+    assert run.is_finished(analyze, parameters)
+    run.path("scratch.csv").unlink()
+    assert not run.is_finished(analyze, parameters)
+
+
 def test_a_notebook_is_stale_when_a_parameter_that_it_takes_from_another_one_changes(tmp_path):
     run = runs.open_run("a", tmp_path)
 

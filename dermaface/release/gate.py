@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from dermaface.evaluation.predictions import predict_tflite
-from dermaface.evaluation.scores import compare, describe_missing, weakest_first
+from dermaface.evaluation.scores import compare, weakest_first
+from dermaface.readings import describe_missing
 from dermaface.tflite import file as tflite_file
 from dermaface.tflite import runtime
 import pandas as pd
