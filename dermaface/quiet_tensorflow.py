@@ -6,6 +6,7 @@ never reach a notebook, whichever module is imported first.
 
 import contextlib
 import os
+import warnings
 
 from dermaface.quiet import quiet
 
@@ -23,5 +24,7 @@ with quiet():
 
 # Messages from Python, such as "Assets written to"; errors are raised anyway.
 tf.get_logger().setLevel("ERROR")
+# tensorflow_hub imports it, and nobody here can help that.
+warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
 
 __all__ = ["keras", "tf"]

@@ -6,7 +6,6 @@
 import os
 import re
 from typing import Any
-import warnings
 
 from dermaface.quiet import quiet
 from dermaface.quiet_tensorflow import keras, tf
@@ -86,8 +85,7 @@ def load_module(handle: str) -> Any:
     Raises:
         ValueError: it cannot be reached, or does not take images to features.
     """
-    with quiet(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it imports pkg_resources, which is deprecated
+    with quiet():
         import tensorflow_hub
     handle = os.path.expanduser(handle)
     if re.fullmatch(r"[\w.-]+(/[\w.-]+){4}", handle) and not os.path.isdir(handle):
