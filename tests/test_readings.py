@@ -6,11 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dermaface import readings
-import numpy as np
-import pandas as pd
-import pytest
-
 # 1. Explore the data
 
 # 2. Build the model
