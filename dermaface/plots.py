@@ -102,20 +102,6 @@ def class_counts(images: pd.DataFrame, class_names: Sequence[str]) -> None:
     plt.show()
 
 
-def image_sizes(images: pd.DataFrame) -> None:
-    """Draw the width and height of every image, one point per image.
-
-    Args:
-        images: rows with `width` and `height` in pixels.
-    """
-    _, axes = plt.subplots(figsize=(4, 3))
-    axes.scatter(images["width"], images["height"], s=8, alpha=0.4, linewidths=0)
-    largest = max(images["width"].max(), images["height"].max()) * 1.08
-    axes.plot([0, largest], [0, largest], color="#8c8c8c", linewidth=0.8, linestyle=":")
-    axes.set(xlabel="width (px)", ylabel="height (px)", xlim=(0, largest), ylim=(0, largest))
-    plt.show()
-
-
 def image_grid(images: Sequence[np.ndarray], titles: Sequence[str] = ()) -> None:
     """Draw up to twelve images as thumbnails, four in a row, each cropped to its middle square.
 

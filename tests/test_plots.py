@@ -14,9 +14,7 @@ import pandas as pd
 import pytest
 
 NAMES = ["acne", "melasma", "vitiligo"]
-IMAGES = pd.DataFrame(
-    {"label": NAMES * 4, "split": ["train", "validation"] * 6, "width": 160, "height": 120}
-)
+IMAGES = pd.DataFrame({"label": NAMES * 4, "split": ["train", "validation"] * 6})
 HISTORY = pd.DataFrame(
     {
         "stage": ["head"] * 3 + ["fine_tune", "full"],
@@ -48,7 +46,6 @@ FIGURES = {
     "settings": (TRIED, ["rate", "units"]),
     "class_counts": (IMAGES, NAMES),
     "class_counts_without_split": (IMAGES.assign(split=""), NAMES),
-    "image_sizes": (IMAGES,),
     "image_grid": ([np.zeros((200, 90, 3))] * 5, ["a\nb"] * 5),
     "curves": (HISTORY,),
     "curves_of_one_epoch": (HISTORY[:1],),
