@@ -1,6 +1,6 @@
 """Every figure of the notebooks; each function draws one and returns nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import warnings
 
 import dermaface.quiet  # noqa: F401  (holds back Matplotlib's notes, so it comes first)
@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 import numpy as np
 import pandas as pd
+from PIL import Image
 import seaborn as sns
 
 SPLIT_COLOURS = {"train": "#4c72b0", "validation": "#dd8452", "test": "#55a868"}
@@ -127,6 +128,21 @@ def image_grid(images: Sequence[np.ndarray], titles: Sequence[str] = ()) -> None
             if titles:
                 cell.set_title(titles[position], fontsize=8)
     plt.show()
+
+
+def picture_hashes(pictures: Mapping[str, Image.Image], hashes: Mapping[str, np.ndarray]) -> None:
+    """Draw pictures, each with its hash at its right: light where a bit is set.
+
+    Args:
+        pictures: at most six by name, the original first.
+        hashes: the bits of each, (rows, columns).
+    """
+    original = next(iter(hashes.values()))
+    shown, titles = [], []
+    for name, picture in pictures.items():
+        shown += [np.asarray(picture), np.dstack([220 * hashes[name]] * 3)]
+        titles += [name, f"bits changed: {(hashes[name] != original).sum()}"]
+    image_grid(shown, titles)
 
 
 def _middle_square(pixels: np.ndarray) -> np.ndarray:

@@ -218,9 +218,9 @@ def hash_distances(distances: Mapping[str, int]) -> str:
     _, *copies, other = distances
     bits = [distances[name] for name in copies]
     missed = [name for name in copies if distances[name] >= distances[other]]
+    extent = f"{min(bits)} to {max(bits)}" if len(set(bits)) > 1 else f"{bits[0]}"
     said = (
-        f"The copies differ from the photo in {min(bits)} to {max(bits)} of 64 bits, {other} in "
-        f"{distances[other]}."
+        f"The copies differ from the photo in {extent} of 64 bits, {other} in {distances[other]}."
     )
     if not missed:
         return f"{said}\nEvery copy lies closer than {other}."
@@ -252,9 +252,8 @@ def photos_left_out(count: int, kept: int) -> str:
         count: photos that they leave out.
         kept: photos that could be used before.
     """
-    if not count:
-        return f"The rules leave out no photo; {kept} go on."
-    return f"The rules leave out {count} of {_number_of(kept, 'photo')}; {kept - count} go on."
+    remain = f"{kept - count} {'remains' if kept - count == 1 else 'remain'}"
+    return f"The rules leave out {count} of {_number_of(kept, 'photo')}; {remain}."
 
 
 def photos_moved(by_hash: int, by_shuffle: int, old: int, new: int) -> str:
@@ -312,8 +311,8 @@ def smallest_class(counts: "pd.DataFrame", split: str) -> str:
     else:
         scores = f"Each photo moves its score by {100 / count:.1f} points"
     return (
-        f"No class has fewer {split} photos than {name}: {count}.\n{scores}, and a full score "
-        f"would leave {_percent(_interval(1.0, count)[0])} possible."
+        f"No class has fewer {split} photos than {name}: {count}.\n{scores}; after a full score, "
+        f"{_percent(_interval(1.0, count)[0])} would still be possible."
     )
 
 

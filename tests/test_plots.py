@@ -11,6 +11,7 @@ from dermaface import plots
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from PIL import Image
 import pytest
 
 NAMES = ["acne", "melasma", "vitiligo"]
@@ -41,11 +42,13 @@ TRIED = pd.DataFrame(
     {"rate": [0.1, 0.01], "units": [0, 64], "accuracy": [0.9, 0.99], "val_accuracy": [0.8, 0.7]}
 )
 DIAGRAM = {"stage 1": [("photo", "data"), ("backbone", "frozen"), ("head", "learns")], "": []}
+BLACK = Image.new("RGB", (20, 20))
 FIGURES = {
     "diagram": (DIAGRAM,),
     "settings": (TRIED, ["rate", "units"]),
     "class_counts": (IMAGES, NAMES),
     "class_counts_without_split": (IMAGES.assign(split=""), NAMES),
+    "picture_hashes": ({"a": BLACK, "b": BLACK}, {"a": np.eye(8) > 0, "b": np.eye(8) < 1}),
     "image_grid": ([np.zeros((200, 90, 3))] * 5, ["a\nb"] * 5),
     "curves": (HISTORY,),
     "curves_of_one_epoch": (HISTORY[:1],),

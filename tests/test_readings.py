@@ -139,8 +139,8 @@ EXPLORED = {
         "Of 2 photos, too small are 1 for 96 px and 1 for 224 px.",
     ),
     "hash_tells": (
-        (readings.hash_distances, {"the photo": 0, "half": 2, "mirrored": 12, "another": 13}),
-        "The copies differ from the photo in 2 to 12 of 64 bits, another in 13.\n"
+        (readings.hash_distances, {"the photo": 0, "half": 2, "mirrored": 2, "another": 3}),
+        "The copies differ from the photo in 2 of 64 bits, another in 3.\n"
         "Every copy lies closer than another.",
     ),
     "hash_misses_one": (
@@ -168,11 +168,11 @@ EXPLORED = {
     ),
     "none_left_out": (
         (readings.photos_left_out, 0, 3),
-        "The rules leave out no photo; 3 go on.",
+        "The rules leave out 0 of 3 photos; 3 remain.",
     ),
     "some_left_out": (
         (readings.photos_left_out, 2, 3),
-        "The rules leave out 2 of 3 photos; 1 go on.",
+        "The rules leave out 2 of 3 photos; 1 remains.",
     ),
     "moved": (
         (readings.photos_moved, 0, 45, 100, 11),
@@ -200,17 +200,18 @@ EXPLORED = {
     "smallest_class": (
         (readings.smallest_class, pd.DataFrame({"test": [7, 3]}, ["a", "b"]), "test"),
         "No class has fewer test photos than b: 3.\n"
-        "It can only score 0, 33, 67 or 100 %, and a full score would leave 44 % possible.",
+        "It can only score 0, 33, 67 or 100 %; after a full score, 44 % would still be possible.",
     ),
     "smallest_class_of_one": (
         (readings.smallest_class, pd.DataFrame({"test": [1, 3]}, ["a", "b"]), "test"),
         "No class has fewer test photos than a: 1.\n"
-        "It can only score 0 or 100 %, and a full score would leave 21 % possible.",
+        "It can only score 0 or 100 %; after a full score, 21 % would still be possible.",
     ),
     "smallest_class_is_large": (
         (readings.smallest_class, pd.DataFrame({"validation": [80, 90]}, ["a", "b"]), "validation"),
         "No class has fewer validation photos than a: 80.\n"
-        "Each photo moves its score by 1.2 points, and a full score would leave 95 % possible.",
+        "Each photo moves its score by 1.2 points; after a full score, 95 % would still be "
+        "possible.",
     ),
     "smallest_class_is_missing": (
         (readings.smallest_class, pd.DataFrame({"test": [0, 90]}, ["a", "b"]), "test"),

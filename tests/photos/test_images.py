@@ -481,6 +481,7 @@ def test_near_copies_are_found_and_other_photos_are_not(tmp_path):
     assert kinds["b/mirrored.jpg"] == "mirrored" and kinds["b/smaller.jpg"] == "near"
     assert copies.set_index("kind").loc["exact", "copy"] == "a/equal.jpg"
     assert copies["conflict"].sum() >= len(EDITS) and not copies["leak"].any()
+    assert copies["conflict"].is_monotonic_decreasing and not copies["conflict"].iloc[-1]
 
     reasons = conflicts(photos, copies)
     assert set(reasons) == {"a/0.jpg", *(f"b/{name}.jpg" for name in EDITS)}
@@ -657,7 +658,7 @@ def test_csv_from_a_spreadsheet(tmp_path, separator):
 @pytest.fixture
 def explore(tmp_path, monkeypatch, capsys):
     """Return a function that runs notebook 01 in this process; it returns the folder and lines."""
-    for name in ("use_notebook_style", "diagram", "class_counts", "image_grid"):
+    for name in ("use_notebook_style", "diagram", "class_counts", "image_grid", "picture_hashes"):
         monkeypatch.setattr(plots, name, lambda *figure: None)
 
     def explore(data, **parameters):
