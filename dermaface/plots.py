@@ -75,7 +75,7 @@ def diagram(rows: dict[str, Sequence[tuple[str, str]]]) -> None:
     if patches:
         axes.legend(handles=patches, frameon=False, ncols=2, loc="lower right", borderpad=0,
                     bbox_to_anchor=(1, 1), fontsize=8)  # fmt: skip
-    axes.set(xlim=(0, 1), ylim=(0, len(rows)))
+    axes.set(xlim=(-0.004, 1), ylim=(0, len(rows)))
     axes.axis("off")
     plt.show()
 

@@ -1,13 +1,9 @@
-"""Tests that every reading turns when their figures turn."""
-
-from dermaface import readings
-from dermaface.evaluation.scores import accuracy_interval, class_frame, reference_frame
-import numpy as np
-import pandas as pd
-import pytest
+"""Tests that every reading turns when its figures turn."""
 
 from dermaface import readings
 from dermaface.evaluation import scores
+from dermaface.evaluation.scores import accuracy_interval, class_frame, reference_frame
+import numpy as np
 import pandas as pd
 import pytest
 
