@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-clients lab run refresh lock docker-build docker-lab docker-run
+.PHONY: help demo test test-fast test-clients test-browser lab run refresh lock docker-build docker-lab docker-run
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
@@ -46,6 +46,17 @@ $(CLIENTS)/.installed: pyproject.toml
 
 test-clients: $(CLIENTS)/.installed ## compare a run's files with MediaPipe and LiteRT.js (needs npm, Chromium; RUN=FOLDER)
 	$(CLIENTS)/bin/python tests/clients/compare.py $(RUN) $(CLIENTS)/node_modules
+
+BROWSER := .venv-browser
+NOTEBOOKS ?= notebooks/*.ipynb
+
+$(BROWSER)/.installed:
+	$(PYTHON) -m venv $(BROWSER)
+	$(BROWSER)/bin/python -m pip install --quiet --disable-pip-version-check "playwright>=1.50,<2"
+	@touch $@
+
+test-browser: $(BIN)/.installed $(BROWSER)/.installed ## open and run the notebooks in JupyterLab in a browser, with pictures (needs Chromium)
+	$(BROWSER)/bin/python tests/browser/run_all.py $(BIN)/jupyter $(NOTEBOOKS)
 
 lab: $(BIN)/.installed ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/01_explore_data.ipynb

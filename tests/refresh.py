@@ -13,6 +13,7 @@ import tempfile
 
 from dermaface import runs
 from dermaface.runs import FURTHER_NOTEBOOKS, NOTEBOOKS, Run
+from ipykernel.ipkernel import IPythonKernel
 import nbclient
 import nbformat
 import pandas as pd
@@ -21,6 +22,8 @@ ROOT = runs.project_root()
 EXPECTED = ROOT / "tests" / "expected_metrics.json"
 FIGURE = ROOT / "notebooks" / "answers.jpg"
 FIGURE_TAG = "readme-figure"
+# What ipykernel calls the kernel of the environment in which Jupyter runs.
+KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 # How far off another processor may be, by the last word of the figure's name: with 60 photos per
 # split, 0.1 is six photos.
@@ -39,8 +42,18 @@ def execute(notebook: str) -> None:
         record_timing=False,
         resources={"metadata": {"path": path.parent}},
     ).execute()
-    content.metadata = {"kernelspec": content.metadata["kernelspec"]}
+    normalize(content)
     nbformat.write(content, path)
+
+
+def normalize(content: nbformat.NotebookNode) -> None:
+    """Leave in a notebook what JupyterLab itself would write there, so that it opens unchanged.
+
+    That includes the version of Python: under another one, JupyterLab marks it as changed.
+    """
+    content.metadata = {"kernelspec": KERNELSPEC, "language_info": IPythonKernel.language_info}
+    for cell in content.cells:
+        cell.metadata = {name: cell.metadata[name] for name in ("tags",) if name in cell.metadata}
 
 
 def measure(run: Run) -> dict[str, float]:
