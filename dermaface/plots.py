@@ -1,6 +1,6 @@
 """Every figure of the notebooks; each function draws one and returns nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import warnings
 
 import dermaface.quiet  # noqa: F401  (holds back Matplotlib's notes, so it comes first)
@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 import numpy as np
 import pandas as pd
+from PIL import Image
 import seaborn as sns
 
 SPLIT_COLOURS = {"train": "#4c72b0", "validation": "#dd8452", "test": "#55a868"}
@@ -20,7 +21,7 @@ BOX_COLOURS = {
     "learns": "#fbd9bf",
     "file": "#d5ead9",
 }
-STAGES = {"fine_tune": "fine-tuning", "full": "everything"}
+STAGES = {"head": "head", "fine_tune": "fine-tuning", "full": "everything"}
 MAX_THUMBNAILS = 12
 
 
@@ -74,7 +75,7 @@ def diagram(rows: dict[str, Sequence[tuple[str, str]]]) -> None:
     if patches:
         axes.legend(handles=patches, frameon=False, ncols=2, loc="lower right", borderpad=0,
                     bbox_to_anchor=(1, 1), fontsize=8)  # fmt: skip
-    axes.set(xlim=(0, 1), ylim=(0, len(rows)))
+    axes.set(xlim=(-0.004, 1), ylim=(0, len(rows)))
     axes.axis("off")
     plt.show()
 
@@ -99,20 +100,6 @@ def class_counts(images: pd.DataFrame, class_names: Sequence[str]) -> None:
         axes.get_legend().remove()
     else:
         axes.legend(title="", loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
-    plt.show()
-
-
-def image_sizes(images: pd.DataFrame) -> None:
-    """Draw the width and height of every image, one point per image.
-
-    Args:
-        images: rows with `width` and `height` in pixels.
-    """
-    _, axes = plt.subplots(figsize=(4, 3))
-    axes.scatter(images["width"], images["height"], s=8, alpha=0.4, linewidths=0)
-    largest = max(images["width"].max(), images["height"].max()) * 1.08
-    axes.plot([0, largest], [0, largest], color="#8c8c8c", linewidth=0.8, linestyle=":")
-    axes.set(xlabel="width (px)", ylabel="height (px)", xlim=(0, largest), ylim=(0, largest))
     plt.show()
 
 
@@ -144,6 +131,21 @@ def image_grid(images: Sequence[np.ndarray], titles: Sequence[str] = ()) -> None
     plt.show()
 
 
+def picture_hashes(pictures: Mapping[str, Image.Image], hashes: Mapping[str, np.ndarray]) -> None:
+    """Draw pictures, each with its hash at its right: light where a bit is set.
+
+    Args:
+        pictures: at most six by name, the original first.
+        hashes: the bits of each, (rows, columns).
+    """
+    original = next(iter(hashes.values()))
+    shown, titles = [], []
+    for name, picture in pictures.items():
+        shown += [np.asarray(picture), np.dstack([220 * hashes[name]] * 3)]
+        titles += [name, f"bits changed: {(hashes[name] != original).sum()}"]
+    image_grid(shown, titles)
+
+
 def _middle_square(pixels: np.ndarray) -> np.ndarray:
     """Return the largest square in the middle of an image (height, width, channels)."""
     height, width = pixels.shape[:2]
@@ -155,29 +157,40 @@ def _middle_square(pixels: np.ndarray) -> np.ndarray:
 def curves(history: pd.DataFrame) -> None:
     """Draw loss and accuracy over the epochs of all stages, training solid, validation dashed.
 
+    Epochs are counted from 1 over all stages; the one with the lowest validation loss is marked.
+
     Args:
         history: `history.csv`.
     """
     epochs = np.arange(1, len(history) + 1)
     best = int(history["val_loss"].to_numpy().argmin())
     first_epochs = history.groupby("stage", sort=False).size().cumsum().shift(fill_value=0)
-    _, panels = plt.subplots(1, 2, figsize=(8, 3))
+    _, panels = plt.subplots(1, 2, figsize=(8, 3.2))
     for axes, quantity in zip(panels, ("loss", "accuracy"), strict=True):
-        axes.plot(epochs, history[quantity], color=SPLIT_COLOURS["train"], label="training")
+        colour = SPLIT_COLOURS["train"]
+        axes.plot(epochs, history[quantity], ".-", color=colour, label="training")
         validation = history[f"val_{quantity}"]
         colour = SPLIT_COLOURS["validation"]
-        axes.plot(epochs, validation, color=colour, linestyle="--", label="validation")
-        axes.plot(epochs[best], validation.iloc[best], "o", color=colour, label="best epoch")
-        for stage, first in list(first_epochs.items())[1:]:
-            axes.axvline(first + 0.5, color="#8c8c8c", linewidth=0.8, linestyle=":")
-            axes.text(
-                first + 0.5, 1.01, f" {STAGES.get(stage, stage)}", fontsize=7, color="#666666",
-                transform=axes.get_xaxis_transform(),
-            )  # fmt: skip
-        axes.set(xlabel="epoch", ylabel=quantity)
+        axes.plot(epochs, validation, ".--", color=colour, label="validation")
+        axes.plot(epochs[best], validation.iloc[best], "o", markersize=8, color=colour,
+                  label=f"epoch {best + 1}: lowest\nvalidation loss")  # fmt: skip
+        if len(first_epochs) > 1:
+            _mark_stages(axes, first_epochs)
+        axes.set(xlabel="epoch, counted over all stages", ylabel=quantity)
         axes.xaxis.get_major_locator().set_params(integer=True)
     panels[0].legend(frameon=False)
     plt.show()
+
+
+def _mark_stages(axes: plt.Axes, first_epochs: pd.Series) -> None:
+    """Write the name of each stage above its first epoch, with an upright line between two."""
+    for stage, first in first_epochs.items():
+        if first:
+            axes.axvline(first + 0.5, color="#8c8c8c", linewidth=0.8, linestyle=":")
+        axes.text(
+            first + 0.5, 1.01, f" {STAGES.get(stage, stage)}", fontsize=8, color="#444444",
+            transform=axes.get_xaxis_transform(),
+        )  # fmt: skip
 
 
 def settings(tried: pd.DataFrame, names: Sequence[str]) -> None:
@@ -205,54 +218,66 @@ def settings(tried: pd.DataFrame, names: Sequence[str]) -> None:
 
 
 def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> None:
-    """Draw a confusion matrix, one row per true class; the colour is the share of the row.
+    """Draw a confusion matrix, one row per true class: right answers blue, mistakes orange.
+
+    The deeper the colour, the larger the share of the row. Zeros are left out.
 
     Args:
         matrix: counts (num_classes, num_classes).
         class_names: the classes in index order.
     """
+    number = len(class_names)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    side = min(8, max(4, 0.42 * len(class_names) + 1.6))
-    _, axes = plt.subplots(figsize=(side, side * 0.9))
-    counts = matrix if len(class_names) <= 25 else False
-    sns.heatmap(
-        share, annot=counts, fmt="d", cmap="Blues", vmin=0, vmax=1, square=True, cbar=False,
-        xticklabels=class_names, yticklabels=class_names, linewidths=0.5, ax=axes,
-    )  # fmt: skip
+    texts = np.where(matrix > 0, matrix.astype(str), "") if number <= 25 else False
+    side = 4 if number <= 4 else 6 if number <= 12 else 8
+    _, axes = plt.subplots(figsize=(side, 0.9 * side))
+    right = np.eye(number, dtype=bool)
+    # A single mistake among many photos gets a colour that can be seen.
+    mistakes = np.minimum(0.15 + share, 1)
+    for colours, shades, shown in (("Blues", share, right), ("Oranges", mistakes, ~right)):
+        sns.heatmap(
+            pd.DataFrame(shades, class_names, class_names), mask=~shown | (matrix == 0),
+            annot=texts, fmt="", cmap=colours, vmin=0, vmax=1, square=True, cbar=False,
+            xticklabels=1, yticklabels=1, ax=axes,
+        )  # fmt: skip
+    axes.grid(visible=False)
+    edges = range(number + 1)
+    axes.set_xticks(edges, minor=True)
+    axes.set_yticks(edges, minor=True)
+    axes.grid(which="minor", color="#dddddd", linewidth=0.5)
+    axes.tick_params(which="minor", length=0)
     axes.set(xlabel="predicted", ylabel="true")
-    axes.tick_params(axis="x", rotation=90)
-    axes.tick_params(axis="y", rotation=0)
+    axes.tick_params(axis="x", rotation=90, labelsize=min(9, 300 / number))
+    axes.tick_params(axis="y", rotation=0, labelsize=min(9, 300 / number))
     plt.show()
 
 
 def class_recall(metrics: dict, class_names: Sequence[str]) -> None:
-    """Draw how many of each class's photos were recognised, with 95 % intervals.
+    """Draw how many of each class's photos were recognised, with 95 % intervals, weakest first.
 
-    A class without photos is named as such and has no point.
+    A class without photos is named as such and has no point. The upright line is the accuracy.
 
     Args:
         metrics: one split of `metrics.json`.
         class_names: the classes in index order.
     """
-    from dermaface.evaluation.scores import accuracy_interval
+    from dermaface.evaluation.scores import class_frame
 
-    classes = [metrics["classes"][name] for name in class_names]
+    classes = class_frame(metrics).loc[list(class_names)].sort_values("recall", kind="stable")
     labels = [
-        name if entry["images"] else f"{name} (no photo)"
-        for name, entry in zip(class_names, classes, strict=True)
+        f"{row.Index} ({row.found} of {row.images})" if row.images else f"{row.Index} (no photo)"
+        for row in classes.itertuples()
     ]
-    positions = [number for number, entry in enumerate(classes) if entry["images"]]
-    measured = [classes[number] for number in positions]
-    recall = np.array([entry["recall"] for entry in measured])
-    intervals = np.array(
-        [accuracy_interval(round(e["recall"] * e["images"]), e["images"]) for e in measured]
-    )
+    measured = classes[classes["images"] > 0]
     _, axes = plt.subplots(figsize=(6, max(2.5, 0.24 * len(class_names) + 0.8)))
-    errors = np.abs(intervals.T - recall)
-    axes.errorbar(recall, positions, xerr=errors, fmt="o", capsize=3, color="#4c72b0")
+    errors = np.abs(measured[["low", "high"]].T.to_numpy() - measured["recall"].to_numpy())
+    axes.errorbar(measured["recall"], np.arange(len(measured)), xerr=errors, fmt="o", capsize=3,
+                  color="#4c72b0")  # fmt: skip
+    axes.axvline(metrics["accuracy"], color="#8c8c8c", linestyle=":", label="all classes")
     axes.set_yticks(range(len(classes)), labels)
-    axes.invert_yaxis()
+    axes.set_ylim(len(classes) - 0.5, -0.5)
     axes.set(xlabel="recall, with 95 % interval", xlim=(0, 1.02))
+    axes.legend(loc="lower left", frameon=True, framealpha=1, edgecolor="white")
     plt.show()
 
 

@@ -1,6 +1,6 @@
 """Check the figures of the notebooks' run under nbval, which come from trained weights.
 
-nbval compares what is the same on every machine. What training brought is compared here with
+nbval compares what is the same on every machine. What training produced is compared here with
 tests/expected_metrics.json, with a tolerance for each figure.
 """
 

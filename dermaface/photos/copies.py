@@ -33,8 +33,9 @@ def find_copies(root: Path, photos: pd.DataFrame) -> pd.DataFrame:
         photos: as from `check_images`.
 
     Returns:
-        One row per pair: `path`, `copy`, `kind` (`exact`, `near` or `mirrored`), `conflict` (they
-        lie in different classes) and `leak` (they lie in different given splits).
+        One row per pair, the doubtful ones first: `path`, `copy`, `kind` (`exact`, `near` or
+        `mirrored`), `conflict` (they lie in different classes) and `leak` (they lie in different
+        given splits).
     """
     kept = photos[photos["status"] == "kept"].sort_values("path")
     # Equal files are compared once; near copies are sought among one of each.
@@ -69,7 +70,10 @@ def find_copies(root: Path, photos: pd.DataFrame) -> pd.DataFrame:
         table[name] = values.reindex(table["path"]).to_numpy() != (
             values.reindex(table["copy"]).to_numpy()
         )
-    return table.astype({"conflict": bool, "leak": bool})
+    table = table.astype({"conflict": bool, "leak": bool})
+    return table.sort_values(
+        ["conflict", "leak"], ascending=False, kind="stable", ignore_index=True
+    )
 
 
 def _close_pairs(left: np.ndarray, right: np.ndarray) -> set[tuple[int, int]]:

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dermaface.evaluation.scores import describe_missing, weakest_first
+from dermaface.evaluation.scores import weakest_first
 from dermaface.photos import images
 from dermaface.photos.splits import SPLITS, TIES, across_splits, count_words
+from dermaface.readings import describe_missing
 from dermaface.runs import Run
 from dermaface.tflite import runtime
 import numpy as np

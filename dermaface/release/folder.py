@@ -52,7 +52,7 @@ def label_files(
 
 
 def facts_for(run: Run, variant: str, **more: object) -> dict:
-    """Return the facts that ride inside every `.tflite` file of a run.
+    """Return the facts that every `.tflite` file of a run carries.
 
     Args:
         run: its `model.keras` and `run.json` are read.
@@ -62,7 +62,7 @@ def facts_for(run: Run, variant: str, **more: object) -> dict:
     Returns:
         Names and values for JSON. `keras_model_sha256` is the SHA-256 of `config.json` and
         `model.weights.h5`, one after the other, as `model.keras` holds them: the archive's other
-        part tells when it was saved. `unzip -p model.keras config.json model.weights.h5 |
+        part says when it was saved. `unzip -p model.keras config.json model.weights.h5 |
         sha256sum` gives the same.
     """
     with zipfile.ZipFile(run.path("model.keras")) as archive:
@@ -82,7 +82,7 @@ def facts_for(run: Run, variant: str, **more: object) -> dict:
 
 
 def withdraw(run: Run) -> None:
-    """Remove an earlier `release/` of the run, which another model or other limits allowed."""
+    """Remove an earlier `release/` of the run, which passed with another model or other limits."""
     shutil.rmtree(run.path("release"), ignore_errors=True)
 
 
@@ -97,12 +97,12 @@ def write_release(
     """Write `release/` in one step: the file, its contract, golden pictures and the model card.
 
     The folder is proven as its receiver will prove it, by `contract.check_release`, before it gets
-    its name; where that fails there is none.
+    its name; if that fails, there is none.
 
     Args:
         run: its `tflite/VARIANT.tflite`, `labels.txt`, `images.csv` and `run.json` are read.
         variant: the chosen one.
-        conversion: its rows, for the figures.
+        conversion: the rows of `conversion.csv`, for the figures.
         measured: what else was measured of the chosen file: `scores`, for each split its figures,
             as from `score`; `resizers`, as from `score_resizers`; `strangers`, as from
             `strangers_told`.
@@ -131,7 +131,7 @@ def write_release(
             "zero_point": zero_point,
             "pixel_rule": PIXEL_RULE,
         },
-        "output": {"type": "float32", "meaning": "one probability for each class, in their order"},
+        "output": {"type": "float32", "meaning": "one probability per class, in label order"},
         "labels": run.class_names,
         "labels_sha256": hashlib.sha256(labels_text.encode("utf-8")).hexdigest(),
         "data_fingerprint": run.read()["data"]["fingerprint"],
@@ -170,12 +170,12 @@ def write_golden(
     variant: str,
     photos: Sequence[np.ndarray] = (),
 ) -> None:
-    """Write pictures and the answers that a right client gets for them.
+    """Write pictures and the answers that a correct client gets for them.
 
-    There are ten drawn pictures, one of them a JPEG file that lies on its side by EXIF, one large
-    enough to be decoded at reduced size; then the photos. Beside each `picture` stands its `input`,
-    resized by the pixel rule, so that a client whose answers are off sees whether its resizing or
-    its feeding is to blame.
+    There are ten drawn pictures, one of them a JPEG file that lies on its side and says so in EXIF,
+    one large enough to be decoded at reduced size; then the photos. Beside each `picture` stands
+    its `input`, resized by the pixel rule, so that a client whose answers are off sees whether its
+    resizing or its feeding is to blame.
 
     Args:
         folder: where to write; it is made.
@@ -190,7 +190,7 @@ def write_golden(
         picture = sample.draw(class_name, np.random.default_rng([20, number]))
         if number == contract.GOLDEN_PICTURES - 2:
             name, exif = f"picture_{number:02d}.jpg", Image.Exif()
-            exif[0x0112] = 6  # a viewer turns it by a quarter to the right
+            exif[0x0112] = 6  # a viewer turns it a quarter to the right
             picture.rotate(90, expand=True).save(folder / name, quality=95, exif=exif)
         elif number == contract.GOLDEN_PICTURES - 1:
             name, times = f"picture_{number:02d}.jpg", -(-5 * classifier.image_size // 144)
@@ -220,8 +220,8 @@ def write_golden(
             }
         )
     expected = {
-        "what": "Read each picture by the pixel rule of model.json, or feed its input as it is: "
-        "no probability may lie further off than the tolerance. The pictures are drawn and need "
+        "what": "Read each picture by the pixel rule in model.json, or feed its input as it is: "
+        "no probability may be off by more than the tolerance. The pictures are drawn and need "
         "not show any of the classes.",
         "tolerance": contract.TOLERANCES.get(variant, contract.INTEGER_TOLERANCE),
         "labels": classifier.labels,

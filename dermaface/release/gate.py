@@ -3,12 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from dermaface.evaluation.predictions import latency_columns, predict_tflite
-from dermaface.evaluation.scores import (
-    CONVERSION_COLUMNS,
-    compare,
-    describe_missing,
-    weakest_first,
-)
+from dermaface.evaluation.scores import CONVERSION_COLUMNS, compare, weakest_first
+from dermaface.readings import describe_missing
 from dermaface.tflite import file as tflite_file
 from dermaface.tflite import runtime
 import numpy as np

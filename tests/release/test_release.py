@@ -472,8 +472,8 @@ def flip(path):
         (lambda folder, files: (folder / "model.tflite").unlink(), "incomplete"),
         (lambda folder, files: (folder / "labels.txt").unlink(), "incomplete"),
         (lambda folder, files: (folder / "MODEL_CARD.md").unlink(), "incomplete"),
-        (lambda folder, files: change_json(folder / "model.json", notice=""), "another notice"),
-        (lambda folder, files: change_json(folder / "model.json", min_confidence=0), "another min"),
+        (lambda folder, files: change_json(folder / "model.json", notice=""), "differ in notice"),
+        (lambda folder, files: change_json(folder / "model.json", min_confidence=0), "differ in m"),
         (lambda folder, files: (folder / "model.json").write_text("{}"), "must contain ['bytes'"),
         (lambda folder, files: (folder / "model.json").unlink(), "Name a release folder"),
         (lambda folder, files: (folder / "model.json").write_text("{"), "is damaged"),
@@ -484,11 +484,11 @@ def flip(path):
         ),
         (
             lambda folder, files: change_json(folder / "model.json", variant="float16"),
-            "claims to be float16 and is int8",
+            "claims to be float16 but is int8",
         ),
         (
             lambda folder, files: change_json(folder / "model.json", bytes=float("nan")),
-            "NaN is no number",
+            "NaN is not a number",
         ),
         (
             lambda folder, files: (folder / "model.json").write_text("[" * 100_000),
@@ -496,7 +496,7 @@ def flip(path):
         ),
         (
             lambda folder, files: change_field(folder / "model.json", ["input", "scale"], 0.5),
-            "takes another input",
+            "does not take the input",
         ),
         (
             lambda folder, files: change_json(folder / EXPECTED, labels=CLASS_NAMES[::-1]),
