@@ -12,14 +12,14 @@ import pytest
 ROOT = Path(dermaface.__file__).parent
 # Lowest first: a room may use those on lines above its own, and those that share its own line.
 ORDER = (
-    ("processors", "progress", "quiet", "readings", "runs"),
+    ("processors", "progress", "quiet", "runs"),
     ("quiet_tensorflow",),
     ("photos",),
     ("model",),
     ("tflite",),
     ("training",),
     ("evaluation",),
-    ("plots",),
+    ("plots", "readings"),
     ("release",),
     ("pipeline",),
     ("cli",),

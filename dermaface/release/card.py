@@ -6,7 +6,7 @@ from pathlib import Path
 from dermaface.evaluation.scores import weakest_first
 from dermaface.photos import images
 from dermaface.photos.splits import SPLITS, TIES, across_splits, count_words
-from dermaface.readings import describe_missing
+from dermaface.readings.analyze_curves import unmeasured
 from dermaface.runs import Run
 from dermaface.tflite import runtime
 import numpy as np
@@ -81,7 +81,7 @@ def model_card(run: Run, description: Mapping, strangers: Mapping) -> str:
         lost=100 * figures["accuracy_drop"],
         least=100 * figures["drop_low"],
         most=100 * figures["drop_high"],
-        missing="".join(f"- {sentence}\n" for sentence in describe_missing(scores)),
+        missing="".join(f"- {sentence}\n" for sentence in unmeasured(scores)),
         rows="\n".join(classes),
         strangers=strangers,
         familiar=FAMILIAR if run.parameters("02_build_model")["backbone"] == "tiny" else "",

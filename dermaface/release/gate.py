@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from dermaface.evaluation.predictions import latency_columns, predict_tflite
 from dermaface.evaluation.scores import CONVERSION_COLUMNS, compare, weakest_first
-from dermaface.readings import describe_missing
+from dermaface.readings.analyze_curves import unmeasured
 from dermaface.tflite import file as tflite_file
 from dermaface.tflite import runtime
 import numpy as np
@@ -230,6 +230,6 @@ def verdict(
         if known < weakest["images"]
         else "Every class is recognised in each of its photos.",
         f"The gate refused {', '.join(refused) or 'no file'}.",
-        *describe_missing(scores),
+        *unmeasured(scores),
     ]
     return "\n".join(sentences)
