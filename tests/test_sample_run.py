@@ -1,6 +1,6 @@
 """Check the figures of the notebooks' run under nbval, which come from trained weights.
 
-nbval compares what is the same on every machine. What training brought is compared here with
+nbval compares what is the same on every machine. What training produced is compared here with
 tests/expected_metrics.json, with a tolerance for each figure.
 """
 
@@ -47,7 +47,7 @@ def test_every_class_is_learnt(run):
 
 def test_the_first_recipe_made_the_released_file(run):
     described = json.loads(run.path("release/model.json").read_text(encoding="utf-8"))
-    assert (described["variant"], described["recipe"]) == ("int8", "converter, 200 photos")
+    assert (described["variant"], described["recipe"]) == ("int8", "careful int8, 200 photos")
 
 
 def test_the_readme_shows_the_figure_of_notebook_05():

@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import itertools
 from pathlib import Path
+import timeit
 from typing import Any
 
 from dermaface.photos.pixels import decode_image, reduction
@@ -291,6 +292,13 @@ def scale_augmentation(strengths: Mapping[str, Any], factor: float) -> dict[str,
     for name in ("rotation", "translation", "zoom", "contrast"):
         scaled[name] = round(min(factor * strengths[name], max(strengths[name], 0.5)), 4)
     return scaled
+
+
+def time_batch(change: Callable, images: np.ndarray) -> float:
+    """Return the seconds that a change of a batch takes as `tf.data` runs it, the best of five."""
+    graph = tf.function(change, autograph=False)
+    graph(images).numpy()  # builds the graph, which is not measured
+    return min(timeit.repeat(lambda: graph(images).numpy(), number=1, repeat=5))
 
 
 def class_weights(images: pd.DataFrame, class_names: list[str]) -> dict[int, float]:

@@ -1,8 +1,11 @@
 """Tests of dermaface.training.datasets."""
 
+import time
+
 from conftest import CLASS_NAMES
 from dermaface.photos import images
 from dermaface.photos.pixels import load_image
+from dermaface.quiet_tensorflow import tf
 from dermaface.training import datasets
 import numpy as np
 import pandas as pd
@@ -173,3 +176,12 @@ def test_class_weights_make_classes_count_alike():
     weights = datasets.class_weights(frame, ["a", "b"])
     assert weights == {0: pytest.approx(2 / 3), 1: 2.0}
     assert sum(weights[i] * n for i, n in ((0, 30), (1, 10))) == pytest.approx(40)
+
+
+def test_a_batch_is_timed_without_the_building_of_its_graph():
+    def change(batch):
+        time.sleep(0.3)  # once, when the graph is built
+        wait = tf.numpy_function(lambda: time.sleep(0.02) or np.float32(0), [], tf.float32)
+        return batch + wait
+
+    assert 0.02 <= datasets.time_batch(change, np.zeros((2, 4, 4, 3), "float32")) < 0.3

@@ -1,22 +1,10 @@
-"""Tests that every reading turns when its figures turn."""
+"""Tests that what notebook 06 says turns when its figures turn."""
 
-from dermaface import readings
 from dermaface.evaluation.scores import choose_setting, mean_interval
+from dermaface.readings import compare_settings as readings
 import numpy as np
 import pandas as pd
 import pytest
-
-# 1. Explore the data
-
-# 2. Build the model
-
-# 3. Train the model
-
-# 4. Analyze the curves
-
-# 5. Convert and test TFLite
-
-# 6. Compare settings
 
 START = {"learning_rate": 0.003, "inner_size": 0, "dropout_rate": 0.2, "augmentation": 1.0}
 
