@@ -61,9 +61,10 @@ def range_test(fastest: float, blows_up: float | None, candidates: Sequence[floa
         for verdict, rates in verdicts.items()
         if rates
     ]
+    said = ";\n".join(said)
     return (
         f"The loss falls fastest near a learning rate of {_number(float(f'{fastest:.1g}'))} and "
-        f"{end}. Of the rates to compare, {'; '.join(said)}."
+        f"{end}.\nOf the rates to compare, {said}."
     )
 
 
@@ -78,7 +79,7 @@ def early_stopping(best: int, trained: int, stopped: bool, loss: float) -> str:
     """
     end = "stopped by itself after" if stopped else "had not converged when it was ended after"
     return (
-        f"The training {end} {trained} epochs. Its best was epoch {best}, with a validation loss "
+        f"The training {end} {trained} epochs.\nIts best was epoch {best}, with a validation loss "
         f"of {loss:.3f}."
     )
 
@@ -95,11 +96,11 @@ def unfinished(converged: "pd.Series", bound: int) -> str:
         return f"None of the {len(converged)} trainings was cut short by compared_epochs."
     said = (
         f"{len(ended)} of {len(converged)} trainings had not converged when compared_epochs cut "
-        f"{'it' if len(ended) == 1 else 'them'} short at {bound}, so more epochs may still change "
-        "the order"
+        f"{'it' if len(ended) == 1 else 'them'} short at {bound},\nso more epochs may still "
+        "change the order"
     )
     names = list(dict.fromkeys(ended))
-    return f"{said}: {'; '.join(names)}." if len(names) <= 2 else f"{said}."
+    return "\n".join([f"{said}:", *names]) if len(names) <= 2 else f"{said}."
 
 
 def tried_values(table: "pd.DataFrame", photos: int) -> str:
@@ -120,7 +121,7 @@ def tried_values(table: "pd.DataFrame", photos: int) -> str:
     if right.max() == right.min():
         apart = f"are the same: {right.max()} of {photos} photos right"
     return (
-        f"{best} has the lowest validation loss, {loss:.3f}; the next is {behind:.3f} higher. "
+        f"{best} has the lowest validation loss, {loss:.3f}; the next is {behind:.3f} higher.\n"
         f"All accuracies {apart}."
     )
 
@@ -138,14 +139,14 @@ def compared(tried: "pd.DataFrame", low: float, high: float) -> str:
     gaps = tried["accuracy"] - tried["val_accuracy"]
     widest = tried.loc[gaps.idxmax()]
     gap = (
-        f"The gap is widest with {widest['name']}: {widest['accuracy']:.2f} in training, "
+        f"The gap is widest with {widest['name']}:\n{widest['accuracy']:.2f} in training, "
         f"{widest['val_accuracy']:.2f} in validation."
     )
     if gaps.max() <= 0:
         gap = "No setting does better in training than in validation."
     return (
         f"{inside} of {len(tried)} settings {'lies' if inside == 1 else 'lie'} within the interval "
-        f"of the best one's accuracy, {low:.2f} to {high:.2f}. {gap}"
+        f"of the best one's accuracy, {low:.2f} to {high:.2f}.\n{gap}"
     )
 
 
@@ -166,17 +167,18 @@ def decision(over_seeds: tuple[float, float], over_photos: tuple[float, float]) 
         else "equal to"
     )
     figures = (
-        f"On average the winner's loss is {how} the start's ({seeds_low:+.3f} to {seeds_high:+.3f} "
-        f"over the seeds, {photos_low:+.3f} to {photos_high:+.3f} over the photos)."
+        f"On average the winner's loss is {how} the start's\n({seeds_low:+.3f} to "
+        f"{seeds_high:+.3f} over the seeds, "
+        f"{photos_low:+.3f} to {photos_high:+.3f} over the photos)."
     )
     if seeds_high < 0 and photos_high < 0:
-        return f"A difference beyond chance: both intervals lie below 0. {figures}"
+        return f"A difference beyond chance: both intervals lie below 0.\n{figures}"
     if seeds_low > 0 or photos_low > 0:
-        return f"No better setting found: the winner lost its lead on new seeds. {figures}"
+        return f"No better setting found: the winner lost its lead on new seeds.\n{figures}"
     why = "both intervals hold 0"
     if seeds_high < 0 or photos_high < 0:
         why = f"the interval over the {'photos' if seeds_high < 0 else 'seeds'} holds 0"
-    return f"No difference found: {why}. {figures}"
+    return f"No difference found: {why}.\n{figures}"
 
 
 def photos_apart(start: float, winner: float, photos: int, low: float, high: float) -> str:
@@ -192,9 +194,9 @@ def photos_apart(start: float, winner: float, photos: int, low: float, high: flo
     place = "inside" if low <= winner <= high else "outside"
     other = "and so does the winner" if winner == start else f"the winner {winner * photos:.1f}"
     return (
-        f"The start answers {start * photos:.1f} of {photos} photos right on average, {other}. "
+        f"The start answers {start * photos:.1f} of {photos} photos right on average, {other}.\n"
         f"The number of photos alone leaves {low * photos:.0f} to "
-        f"{high * photos:.0f} open for the start, and the winner lies {place} that range."
+        f"{high * photos:.0f} open for the start,\nand the winner lies {place} that range."
     )
 
 
@@ -207,10 +209,10 @@ def chosen_setting(name: str, chosen: str, settings: int, photos: int) -> str:
         settings: how many were compared.
         photos: how many they were compared by.
     """
-    said = f"settings.yaml holds the {chosen}: {name}."
+    said = f"settings.yaml holds the {chosen}:\n{name}."
     if chosen == "start":
         return said
     return (
-        f"{said} It was picked as the best of {settings} by the same {photos} photos, so expect a "
-        "smaller lead on new ones."
+        f"{said}\nIt was picked as the best of {settings} by the same {photos} photos,\nso expect "
+        "a smaller lead on new ones."
     )

@@ -150,7 +150,7 @@ def sizes(rows: "pd.DataFrame", weights: "pd.Series") -> str:
     ]
     part = weights.astype(float) / size
     return (
-        f"float32 takes {size['float32']:,.0f} KB; of that, {listed(others)}.\nWeights and biases "
+        f"float32 takes {size['float32']:,.0f} KB;\nof that, {listed(others)}.\nWeights and biases "
         f"are {100 * part.min():.0f} % of {part.idxmin()}; the rest describes layers, scales and "
         "labels."
     )

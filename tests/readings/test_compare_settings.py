@@ -21,7 +21,7 @@ def test_a_setting_is_named_in_words():
 def test_range_test():
     said = readings.range_test(0.0052, 0.61, [0.003, 0.0003, 0.03])
     assert "fastest near a learning rate of 0.005 and blows up near 0.6." in said
-    assert "0.003 and 0.03 are worth trying; 0.0003 is below a tenth" in said
+    assert "0.003 and 0.03 are worth trying;\n0.0003 is below a tenth" in said
     said = readings.range_test(0.0052, 0.15, [0.03, 0.1])
     assert said.endswith("0.03 and 0.1 are above a tenth of where it blows up, so expect a "
                          "restless training.")  # fmt: skip
@@ -42,10 +42,10 @@ def test_unfinished():
     assert said == "None of the 2 trainings was cut short by compared_epochs."
     said = readings.unfinished(pd.Series({"a": True, "b": False}), 40)
     assert said.startswith("1 of 2 trainings") and "cut it short at 40" in said
-    assert said.endswith("change the order: b.")
+    assert said.endswith("change the order:\nb")
     said = readings.unfinished(pd.Series([False, False, True], ["start", "start", "winner"]), 5)
     assert said.startswith("2 of 3") and "cut them short at 5" in said
-    assert said.endswith("change the order: start.")
+    assert said.endswith("change the order:\nstart")
     said = readings.unfinished(pd.Series(False, list("abc")), 5)
     assert said.startswith("3 of 3") and said.endswith("change the order.")
 
@@ -70,7 +70,7 @@ def test_compared():
     tried = pd.DataFrame({"name": ["a", "b"], "accuracy": [0.9, 0.99], "val_accuracy": [0.8, 0.7]})
     said = readings.compared(tried, 0.75, 0.85)
     assert said.startswith("1 of 2 settings lies within") and "0.75 to 0.85" in said
-    assert said.endswith("The gap is widest with b: 0.99 in training, 0.70 in validation.")
+    assert said.endswith("The gap is widest with b:\n0.99 in training, 0.70 in validation.")
     said = readings.compared(tried.assign(accuracy=[0.8, 0.6]), 0.6, 0.9)
     assert (
         said.startswith("2 of 2 settings lie within")
@@ -133,6 +133,6 @@ def test_photos_apart():
 
 def test_chosen_setting():
     said = readings.chosen_setting("dropout 0.2", "start", 6, 68)
-    assert said == "settings.yaml holds the start: dropout 0.2."
+    assert said == "settings.yaml holds the start:\ndropout 0.2."
     said = readings.chosen_setting("dropout 0.2", "winner", 6, 68)
     assert "holds the winner" in said and "best of 6 by the same 68 photos" in said

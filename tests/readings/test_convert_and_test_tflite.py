@@ -121,8 +121,8 @@ def test_alike():
 def test_sizes():
     weights = pd.Series({"float32": 1500, "float16": 700, "int8": 300})
     assert readings.sizes(FILES, weights) == (
-        "float32 takes 1,600 KB; of that, float16 50 % and int8 25 %.\nWeights and biases are 75 % "
-        "of int8; the rest describes layers, scales and labels."
+        "float32 takes 1,600 KB;\nof that, float16 50 % and int8 25 %.\nWeights and biases are 75 "
+        "% of int8; the rest describes layers, scales and labels."
     )
     larger = FILES.assign(bytes=[1_000_000, 2_000_000, 310_000])
     said = readings.sizes(larger, weights.astype(object))
