@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# One image for JupyterLab and for batch runs. It uses the host's NVIDIA GPUs where the container is
+# One image for JupyterLab and for batch runs. It uses the host's NVIDIA GPUs if the container is
 # started with them (NVIDIA container toolkit, --gpus all), and the processor otherwise: CUDA and cuDNN
 # come as Python packages, so a plain Python base is enough.
 ARG BASE_IMAGE=python:3.12-slim
@@ -13,13 +13,13 @@ ENV PYTHONUNBUFFERED=1 \
     KERAS_HOME=/home/dermaface/.keras \
     TFHUB_CACHE_DIR=/home/dermaface/.tfhub
 
-# Whoever runs the container (--user) may write the home folder, so files in outputs/ belong to them.
+# Any user (--user) may write to the home folder, so files in outputs/ can belong to whoever runs it.
 RUN useradd --uid 1000 --create-home --home-dir /home/dermaface dermaface \
     && chmod 0777 /home/dermaface
 
 WORKDIR /opt/dermaface
 
-# The packages change rarely and are large (CUDA alone has several gigabytes), so they come before the
+# The packages change rarely and are large (CUDA alone takes several gigabytes), so they come before the
 # project's own files and stay cached. Every one is in the lock; nothing is resolved here.
 COPY requirements-gpu.txt ./
 RUN pip install --no-deps --requirement requirements-gpu.txt

@@ -1,10 +1,10 @@
-# Python 3.11 to 3.13 and make are all that must be there; `make` alone prints the targets.
+# Python 3.11 to 3.13 and make are all you need; `make` alone prints the targets.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-clients lab run refresh lock docker-build docker-lab docker-run
+.PHONY: help demo test test-fast test-clients test-browser lab run refresh lock docker-build docker-lab docker-run
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
@@ -17,7 +17,7 @@ $(BIN)/.installed: requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# One worker for each processor; what shares a fixture stays on one of them (tests/conftest.py).
+# One worker per processor; tests that share a fixture stay on one of them (tests/conftest.py).
 WORKERS = --numprocesses auto --no-loadscope-reorder
 
 demo: $(BIN)/.installed ## run the five notebooks on the drawn sample set, as run "demo"
@@ -47,6 +47,17 @@ $(CLIENTS)/.installed: pyproject.toml
 test-clients: $(CLIENTS)/.installed ## compare a run's files with MediaPipe and LiteRT.js (needs npm, Chromium; RUN=FOLDER)
 	$(CLIENTS)/bin/python tests/clients/compare.py $(RUN) $(CLIENTS)/node_modules
 
+BROWSER := .venv-browser
+NOTEBOOKS ?= notebooks/*.ipynb
+
+$(BROWSER)/.installed:
+	$(PYTHON) -m venv $(BROWSER)
+	$(BROWSER)/bin/python -m pip install --quiet --disable-pip-version-check "playwright>=1.50,<2"
+	@touch $@
+
+test-browser: $(BIN)/.installed $(BROWSER)/.installed ## open and run the notebooks in JupyterLab in a browser, with pictures (needs Chromium)
+	$(BROWSER)/bin/python tests/browser/run_all.py $(BIN)/jupyter $(NOTEBOOKS)
+
 lab: $(BIN)/.installed ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/01_explore_data.ipynb
 
@@ -60,14 +71,14 @@ refresh: $(BIN)/.installed ## renew the committed outputs of the notebooks
 LOCK = uv pip compile pyproject.toml --extra notebooks --extra test --no-emit-index-url --no-emit-find-links \
 	--no-annotate --no-header
 
-lock: ## write requirements.txt and requirements-gpu.txt anew from pyproject.toml (needs uv)
+lock: ## rewrite requirements.txt and requirements-gpu.txt from pyproject.toml (needs uv)
 	$(LOCK) --universal --python-version 3.11 --fork-strategy fewest --upgrade --output-file requirements.txt
 	$(LOCK) --extra gpu --python-version 3.12 --python-platform linux --constraint requirements.txt --upgrade \
 		--output-file requirements-gpu.txt
 
 IMAGE ?= dermaface
 GPUS ?= --gpus all
-# Results belong to whoever runs make; weights that are downloaded stay in a volume of their own.
+# Results belong to the user who runs make; downloaded weights stay in a volume of their own.
 DOCKER_RUN = mkdir -p outputs && docker run --rm --init $(GPUS) --user "$$(id -u):$$(id -g)" \
 	--volume "$(CURDIR)/outputs:/opt/dermaface/outputs" --volume $(IMAGE)-home:/home/dermaface
 

@@ -3,10 +3,10 @@
     python benchmarks/backbones.py [NAME ...] [--image-size 0] [--images 110]
 
 Prints a table. Weights are random, except those of `tiny` and, where Keras has them on disk, of
-`mobilenet_v2`: what is shown is that each network survives the whole road, not how well it sees.
+`mobilenet_v2`: this shows that each network survives the whole way, not how well it sees.
 Random networks first get the BatchNormalization statistics of one batch, as training would give
 them. After one step of fine-tuning, the head is set by logistic regression on the drawn pictures,
-so that the classifier is decided and its int8 file can be compared. Takes about ten minutes on
+so that the classifier is decisive and its int8 file can be compared. Takes about ten minutes on
 two processor cores, and 10 GB of memory, at the sizes for which the weights were made (--image-size
 0).
 """
@@ -43,7 +43,7 @@ def main() -> None:
     spawn = multiprocessing.get_context("spawn")
     with (
         tempfile.TemporaryDirectory() as folder,
-        # Each in a process of its own, which gives its memory back.
+        # Each in a process of its own, whose memory is freed at its end.
         ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool,
     ):
         folder = Path(folder)
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def try_backbone(name: str, folder: Path, root: Path, frame, options) -> dict:
-    """Take one backbone along the whole road and return what was measured."""
+    """Take one backbone the whole way and return what was measured."""
     started = time.monotonic()
     folder.mkdir()
     keras.utils.set_random_seed(0)
@@ -70,7 +70,7 @@ def try_backbone(name: str, folder: Path, root: Path, frame, options) -> dict:
     image_size = (
         options.image_size or backbones.get_backbone(name.replace("hub", "tiny")).image_size
     )
-    if name == "hub":  # a module made here of `tiny`
+    if name == "hub":  # a module made here from `tiny`
         pixels = keras.Input((image_size, image_size, 3))
         grid = backbones.apply_backbone("tiny", pixels)
         network = keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(grid))

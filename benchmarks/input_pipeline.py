@@ -2,11 +2,11 @@
 
     python benchmarks/input_pipeline.py FOLDER [--images 1000] [--image-size 224]
 
-FOLDER holds class folders. Prints images a second over ten passes, as a training makes them, and
-the ratios to Keras; once with the photos as they are, once enlarged to 12 megapixels. "Kept"
-decodes in the first pass and then reads pixels from the disk (`features.cache_pixels`); all others
-decode in every pass. Two passes are measured, the second stands for the eight after it, too, and
-each figure is the median of three rounds that take turns. Takes ten minutes on two processor cores.
+FOLDER holds class folders. Prints images per second over ten passes, as in training, and the
+ratios to Keras: once with the photos as they are, once enlarged to 12 megapixels. "Kept" decodes in
+the first pass and then reads pixels from disk (`features.cache_pixels`); all others decode in every
+pass. Two passes are measured, and the second also stands for the eight after it; each figure is the
+median of three rounds, in which all take turns. Takes ten minutes on two processor cores.
 """
 
 import argparse
@@ -30,11 +30,11 @@ STRENGTHS = {"rotation": 0.05, "translation": 0.1, "zoom": 0.1, "contrast": 0.0}
 
 
 def main() -> None:
-    """Print a table a set of photos."""
+    """Print one table per set of photos."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--images", type=int, default=1000, help="photos a round")
-    parser.add_argument("--large-images", type=int, default=64, help="of 12 megapixels a round")
+    parser.add_argument("--images", type=int, default=1000, help="photos per round")
+    parser.add_argument("--large-images", type=int, default=64, help="12-megapixel ones per round")
     parser.add_argument("--image-size", type=int, default=224, help="pixels")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
@@ -120,7 +120,7 @@ def report(name: str, folder: Path, options: argparse.Namespace) -> None:
         reference = medians[names[start]]
         for key in names[start : start + 3]:
             ratio = medians[key] / reference
-            print(f"  {key:<31}{medians[key]:>8.0f} images a second, ratio {ratio:.2f}", flush=True)
+            print(f"  {key:<31}{medians[key]:>8.0f} images per s, ratio {ratio:.2f}", flush=True)
 
 
 def count_images(batches) -> int:

@@ -2,13 +2,13 @@
 
     python benchmarks/mutations.py [--only NAME ...] [--list]
 
-A fault that no test notices could come into the project unseen. The files that git knows, as they
-are now, are copied to a temporary folder, so nothing happens to this checkout. There the likely
-tests of the fault run first, and only if these pass the other unit tests and, last, the notebooks.
-Prints a Markdown table and ends with status 1 if a fault survives. Stops at once if the text of a
-fault is not in its file exactly once, or if the likely tests fail without any fault. `--list`
-prints the names that `--only` takes. Takes about four minutes on two processor cores, and a quarter
-of an hour more for each fault that the likely tests miss.
+A fault that no test notices could slip into the project unseen. The files that git tracks, as they
+are now, are copied to a temporary folder, so nothing happens to this checkout. There the tests that
+are likely to notice the fault run first; only if they pass, the other unit tests and, last, the
+notebooks follow. Prints a Markdown table and ends with status 1 if a fault survives. Stops at once
+if the text of a fault is not in its file exactly once, or if the likely tests fail without a fault.
+`--list` prints the names that `--only` takes. Takes about four minutes on two processor cores, and
+a quarter of an hour more for each fault that the likely tests miss.
 """
 
 import argparse
@@ -23,8 +23,8 @@ import time
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# The fault in words and its file; the text, and what stands there instead; the tests in tests/ that
-# are likely to notice, apart by spaces.
+# The fault in words and its file; the text, and what replaces it; the tests in tests/ that are
+# likely to notice, separated by spaces.
 FAULTS = (
     ("split key without label", "dermaface/photos/splits.py",
      'kept["label"] + "/" + kept["sha256"]', 'kept["sha256"]',
@@ -63,7 +63,7 @@ FAULTS = (
     ("interval of 90 %", "dermaface/evaluation/scores.py",
      "proportion_ci(0.95,", "proportion_ci(0.9,",
      "evaluation/test_evaluation.py::test_accuracy_interval"),
-    # The input keeps its range, or the file would be refused because it takes no raw bytes.
+    # The input keeps its range, or the file would be refused for not taking raw bytes.
     ("activation ranges cut to 40 %", "dermaface/tflite/convert.py",
      "return np.stack([low, high], axis=1).astype(np.float32)",
      'cut = np.where(np.arange(len(tensors)) == 0, 1.0, 0.4)\n'
@@ -84,14 +84,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     names = [name for name, *_ in FAULTS]
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME")
-    parser.add_argument("--list", action="store_true", help="print the names and end")
+    parser.add_argument("--list", action="store_true", help="print the names and exit")
     options = parser.parse_args()
     if options.list:
         print("\n".join(names))
         return
     try:
         for fault in FAULTS:
-            mutate(ROOT, fault)  # all of them, before minutes are spent on some
+            mutate(ROOT, fault)  # all of them, before minutes are spent on any
     except ValueError as error:
         sys.exit(str(error))
     faults = [fault for fault in FAULTS if fault[0] in options.only]
@@ -99,7 +99,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         failed = run_tests(copy_project(Path(folder)), likely)
     if failed:
-        sys.exit(f"Without any fault, {failed} fails. Mend that first.")
+        sys.exit(f"Without any fault, {failed} fails. Fix that first.")
     found = {}
     for fault in faults:
         started = time.monotonic()
@@ -124,8 +124,8 @@ def mutate(root: Path, fault: tuple) -> str:
     content = (root / file).read_text(encoding="utf-8")
     if content.count(old) != 1:
         raise ValueError(
-            f"The fault {name!r} replaces {old!r}, which is {content.count(old)} times in {file} "
-            "and must be there once. Write the fault anew."
+            f"The fault {name!r} replaces {old!r}, which is in {file} {content.count(old)} times "
+            "and must be there once. Rewrite the fault."
         )
     return content.replace(old, new)
 
@@ -138,7 +138,7 @@ def likely_tests(fault: tuple) -> list[str]:
 def find_test(fault: tuple) -> str | None:
     """Return the first test that fails with a fault, or None."""
     file, likely = fault[1], likely_tests(fault)
-    # The one test reads the list of faults, the other what the notebooks have written.
+    # The first reads the list of faults, the second what the notebooks have written.
     apart = ("tests/benchmarks/test_mutations.py", "tests/test_sample_run.py")
     others = [f"--ignore={test}" for test in apart] + [f"--deselect={test}" for test in likely]
     with tempfile.TemporaryDirectory() as folder:
@@ -152,7 +152,7 @@ def find_test(fault: tuple) -> str | None:
 
 
 def copy_project(folder: Path) -> Path:
-    """Copy the files that git knows, as they are now, and return their new root."""
+    """Copy the files that git tracks, as they are now, and return their new root."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
     for file in os.fsdecode(listed.stdout).split("\0")[:-1]:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
@@ -167,7 +167,7 @@ def run_tests(project: Path, arguments: list[str]) -> str | None:
         RuntimeError: pytest could not run the tests.
     """
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-rfE", *arguments]
-    # The notebooks' kernels inherit the path and import the copy, too.
+    # The notebooks' kernels inherit the path, so they import the copy, too.
     path = os.pathsep.join([str(project), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
         command, cwd=project, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True

@@ -1,15 +1,15 @@
-"""How the built-in backbone `tiny` was made: a small MobileNetV2 taught on textures drawn by code.
+"""How the built-in backbone `tiny` was made: a small MobileNetV2 trained on textures drawn by code.
 
     python benchmarks/pretrain_tiny.py
 
 draws a pool of pictures of general textures and marks (stripes, rings, cracks, clouds, ...), trains
 the network to name each picture's family, and keeps the network's body as `tiny.weights.h5`. No
-photo, no download and no picture of the sample set takes part.
+photo, no download and no picture of the sample set is involved.
 
 A thin network of fifty layers learns this slowly from raw pictures, because their colours differ
 much more than their textures. Two things let it learn in half an hour on two processor cores: it
-starts on pictures of equal brightness and contrast and gets the raw ones bit by bit, and five
-further heads ask for the answer half-way up (deep supervision; Lee et al., 2015). The learning rate
+starts on pictures of equal brightness and contrast and gets the raw ones bit by bit, and five more
+heads ask for the answer on the way up (deep supervision; Lee et al., 2015). The learning rate
 follows the clock, so the weights of two computers differ, and any length of training ends well.
 """
 
@@ -58,7 +58,7 @@ def make_pool(count, seed=5, size=textures.IMAGE_SIZE, processes=None):
     if processes == 1 or len(tasks) == 1:
         parts = [_draw_share(task) for task in tasks]
     else:
-        # Workers that each start threads of their own for matrices only wait for one another.
+        # Workers that each start threads of their own for matrices only keep one another waiting.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         with multiprocessing.get_context("spawn").Pool(processes) as workers:
             parts = workers.map(_draw_share, tasks, chunksize=1)
@@ -79,7 +79,7 @@ def build_classifier():
     )
     for layer in backbone.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = 0.99  # 0.999 would lag behind in so short a training
+            layer.momentum = 0.99  # 0.999 would lag behind in such a short training
         if isinstance(layer, keras.layers.DepthwiseConv2D):
             # He's initialization for the nine inputs that each output has.
             layer.kernel.assign(tf.random.normal(layer.kernel.shape, stddev=(2 / 9) ** 0.5))
@@ -123,7 +123,7 @@ def train(classifier, pool, minutes, every_minute=lambda: None):
         every_minute: called about once a minute and at the end, to keep what has been reached.
 
     Returns:
-        The share of families named rightly by the backbone's own head, one number per batch.
+        The share of families named correctly by the backbone's own head, one number per batch.
     """
     from dermaface.quiet_tensorflow import keras, tf
 
@@ -201,7 +201,7 @@ def main(argv=None):
     """Draw, train, save and report."""
     parser = argparse.ArgumentParser(
         prog="python benchmarks/pretrain_tiny.py",
-        description="Teach the built-in backbone on textures drawn by code and save its weights.",
+        description="Train the built-in backbone on textures drawn by code and save its weights.",
     )
     parser.add_argument(
         "--output", type=Path, default=TINY_WEIGHTS, help="the .weights.h5 to write"

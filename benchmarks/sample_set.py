@@ -2,8 +2,8 @@
 
     python benchmarks/sample_set.py [--images-per-class 200] [--seeds 0 1 2]
 
-Everything is measured on a fresh set of pictures from another seed than the run's. Prints a table
-for benchmarks/README.md. Takes about eight minutes on two processor cores.
+Everything is measured on a fresh set of pictures, from a different seed than the run's. Prints the
+figures for benchmarks/README.md. Takes about eight minutes on two processor cores.
 """
 
 import argparse
@@ -63,14 +63,14 @@ def main() -> None:
 
 
 def load(folder: Path):
-    """Return the root-relative paths as files, the labels, and the dataset of a sample set."""
+    """Return the files, the labels and the dataset of a sample set."""
     root, frame = images.find_images(folder)
     dataset = datasets.make_dataset(frame, root, list(sample.CLASS_NAMES), 96)
     return [root / path for path in frame["path"]], frame["label"], dataset
 
 
 def mean_rgb_accuracy(train, fresh) -> float:
-    """Return how far three numbers a picture get a linear model."""
+    """Return how far three numbers per picture get a linear model."""
     means = [[decode_image(file).mean(axis=(0, 1)) for file in x[0]] for x in (train, fresh)]
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     return model.fit(means[0], train[1]).score(means[1], fresh[1])

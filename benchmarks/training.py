@@ -1,4 +1,4 @@
-"""Measure what computing the frozen part once is worth, on a folder of photos.
+"""Measure what is gained by computing the frozen part once, on a folder of photos.
 
     python benchmarks/training.py FOLDER [--only runs head fine-tuning settings live]
 
@@ -12,7 +12,7 @@ run, with the defaults of notebooks/params/photos.yaml:
     settings     twelve settings of the head over the same features, against one
     live         accuracy from kept features and from pixels, without augmentation
 
-The runs take about half an hour on two processor cores, all else together as long.
+The runs take about half an hour on two processor cores, and so does everything else together.
 """
 
 import argparse
@@ -35,7 +35,7 @@ import pandas as pd
 PARAMETERS = pipeline.read_parameters(runs.project_root() / "notebooks" / "params" / "photos.yaml")
 BATCH_SIZE = 32
 SHUFFLED = datasets.Order(BATCH_SIZE, shuffle=True)
-# As in notebook 02, with what photos.yaml changes.
+# As in notebook 02, with the changes of photos.yaml.
 STRENGTHS = {"rotation": 0.05, "translation": 0.1, "zoom": 0.1, "contrast": 0.2}
 HEAD_VIEWS = 4
 PARTS = ("runs", "head", "fine-tuning", "settings", "live")
@@ -106,7 +106,7 @@ class Photos:
         )
 
     def model(self) -> keras.Model:
-        """Return an untrained model, always with the same numbers."""
+        """Return an untrained model, always with the same weights."""
         keras.utils.set_random_seed(0)
         return build.build_model(
             len(self.class_names), PARAMETERS["backbone"], self.size,
@@ -127,7 +127,7 @@ class Photos:
         return train, kept(self.dataset("validation"), key={"split": "validation"})
 
     def generator(self):
-        """Return the training photos as Keras's ImageDataGenerator reads and varies them."""
+        """Return the training photos as Keras's ImageDataGenerator reads and augments them."""
         generator = tf.keras.preprocessing.image.ImageDataGenerator(
             horizontal_flip=True, rotation_range=360 * STRENGTHS["rotation"],
             width_shift_range=STRENGTHS["translation"], height_shift_range=STRENGTHS["translation"],
@@ -206,7 +206,7 @@ def head(photos: Photos, folder: Path, baseline_epochs: int) -> None:
 
 
 def fine_tuning(photos: Photos, folder: Path) -> None:
-    """Compare the stage of fine-tuning with fit of the same layers on photos read anew."""
+    """Compare the fine-tuning stage with fit of the same layers on photos that are read again."""
     epochs, rate = PARAMETERS["fine_tune_epochs"], PARAMETERS["fine_tune_learning_rate"]
     first = build.backbones.get_backbone(PARAMETERS["backbone"]).fine_tune_from
     model, kept_epochs = photos.model(), []
@@ -242,7 +242,7 @@ def fine_tuning(photos: Photos, folder: Path) -> None:
 
 
 def settings(photos: Photos, folder: Path) -> None:
-    """Compare twelve settings over one cache, as in notebook 06, with one."""
+    """Compare twelve settings over one cache, as in notebook 06, with a single one."""
     frozen, _ = build.split_model(photos.model())
 
     def try_one(units: int, rate: float):

@@ -1,6 +1,6 @@
-"""DermaFace: from a folder of labelled photos to a TFLite file, with proof that it answers alike.
+"""DermaFace: from a folder of labelled photos to a TFLite file, with proof of its answers.
 
-Importing the package only defines it; each room is imported where it is used.
+Importing the package loads nothing else; each module is imported where it is used.
 """
 
 from typing import Any

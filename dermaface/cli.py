@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MISSING_NOTEBOOKS = (
     "dermaface run needs the notebooks' packages, which are not installed ({name} is missing). "
-    "Install the project with its extra 'notebooks', or everything with requirements.txt."
+    "Install the project with its extra 'notebooks', or everything in requirements.txt."
 )
 
 
@@ -29,12 +29,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit status.
 
     Returns:
-        0, or 1 with one paragraph on standard error, or 128 and the number of the signal that ended
-        it (130 after Ctrl-C).
+        0, or 1 with one paragraph on standard error, or 128 plus the number of the signal that
+        ended it (130 after Ctrl-C).
     """
     options = parse(arguments)
     for stream in (sys.stdout, sys.stderr):
-        # The name of a file may have letters that the terminal has not.
+        # A file's name may have letters that the terminal cannot show.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         with contextlib.suppress(OSError):  # The terminal may be gone.
             print(
-                "dermaface: interrupted. The same command with --resume goes on with a run.",
+                "dermaface: interrupted. To continue a run, repeat the command with --resume.",
                 file=sys.stderr,
             )
         return 128 + (error.args[0] if error.args else signal.SIGINT)
@@ -65,20 +65,20 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     run.add_argument(
         "--data", metavar="FOLDER|FILE.csv", help="your photos; without it, the drawn sample set"
     )
-    run.add_argument("--run-name", metavar="NAME", help="the run's folder in the output folder")
-    run.add_argument("--output-dir", metavar="FOLDER", help="where runs lie (default: outputs)")
+    run.add_argument("--run-name", metavar="NAME", help="name of the folder of the run")
+    run.add_argument("--output-dir", metavar="FOLDER", help="where runs go (default: outputs)")
     run.add_argument(
         "-f",
         dest="file",
         metavar="PARAMS.yaml",
-        help="a file of parameters, such as in notebooks/params; its paths are relative to the "
-        "current folder, as with -p (output_dir to the project's, image_root to the CSV file's)",
+        help="a file of parameters, like those in notebooks/params; its paths are relative to the "
+        "current folder, as with -p (output_dir: to the project's, image_root: to the CSV file's)",
     )
     run.add_argument(
         "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
-        help="one parameter; wins over -f; may be repeated",
+        help="one parameter; wins over -f; can be repeated",
     )  # fmt: skip
-    run.add_argument("--resume", action="store_true", help="go on with an existing run")
+    run.add_argument("--resume", action="store_true", help="continue an existing run")
 
     predict = commands.add_parser("predict", help="classify photos with a .tflite file")
     predict.set_defaults(command=predict_command)
@@ -89,7 +89,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     predict.add_argument("--top", type=int, default=3, metavar="K", help="classes per photo (3)")
     predict.add_argument(
         "--min-confidence", type=float, metavar="P",
-        help="a probability below which the answer is 'not sure' (default: the file's own)",
+        help="the probability below which an answer is 'not sure' (default: the file's own)",
     )  # fmt: skip
     form = predict.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
@@ -113,12 +113,12 @@ def _ended_like_ctrl_c() -> Iterator[None]:
         KeyboardInterrupt: with the signal's number.
     """
     signals = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    # Under nohup SIGHUP is ignored, and stays so.
+    # Under nohup, SIGHUP is ignored and stays ignored.
     signals = [number for number in signals if signal.getsignal(number) == signal.SIG_DFL]
 
     def interrupt(number: int, frame: object) -> None:
         for other in signals:
-            signal.signal(other, signal.SIG_IGN)  # A second one must not disturb the clearing up.
+            signal.signal(other, signal.SIG_IGN)  # A second one must not disturb the cleanup.
         raise KeyboardInterrupt(number)
 
     for number in signals:
@@ -152,7 +152,7 @@ def run_command(options: argparse.Namespace) -> int:
             given[name] = getattr(options, name)
     if options.output_dir is not None:
         given["output_dir"] = _absolute(options.output_dir)
-    # The kernel has another working folder: paths are made absolute here.
+    # The kernel works in another folder, so paths are made absolute here.
     words = {
         "backbone": {*backbones.BACKBONES, *backbones.HUB_HANDLES},
         "weights": {"pretrained", "random"},
@@ -174,7 +174,7 @@ def _absolute(path: str) -> str:
 
 
 def print_results(run: "Run") -> None:
-    """Print the table of variants and where the results lie."""
+    """Print the table of variants and where the results are."""
     from dermaface.photos import sample
 
     with run.path("conversion.csv").open(encoding="utf-8", newline="") as file:
@@ -198,7 +198,7 @@ def print_results(run: "Run") -> None:
 
 
 def predict_command(options: argparse.Namespace) -> int:
-    """Classify photos and print the answers; a bad photo is named and the others go on."""
+    """Classify photos and print the answers; name a bad photo and go on with the others."""
     from dermaface.photos.pixels import printable_path
     from dermaface.tflite import runtime
 
@@ -207,7 +207,7 @@ def predict_command(options: argparse.Namespace) -> int:
     given = options.min_confidence
     if given is not None and not 0 <= given <= 1:
         raise ValueError(f"--min-confidence must lie between 0 and 1; got {given}.")
-    # Pillow's warnings of odd photos do not say which photo they mean.
+    # Pillow's warnings about odd photos do not say which photo they mean.
     warnings.filterwarnings("ignore", module="PIL")
     classifier = runtime.Classifier(options.model)
     paths = _image_paths(options.images)
@@ -231,7 +231,7 @@ def predict_command(options: argparse.Namespace) -> int:
             continue
         sure = answer[0][1] >= limit
         if blurred:
-            print(f"dermaface: {name} is blurred; its answer may be wrong.", file=sys.stderr)
+            print(f"dermaface: {name} is blurred; the answer may be wrong.", file=sys.stderr)
         if options.json:
             classes = [{"label": label, "probability": p} for label, p in answer]
             photos.append({"image": name, "predictions": classes, "sure": sure, "blurred": blurred})
@@ -250,7 +250,7 @@ def predict_command(options: argparse.Namespace) -> int:
 def _answer(
     classifier: "Classifier", image: Path | str | BinaryIO, top: int
 ) -> tuple[list[tuple[str, float]], bool]:
-    """Return the likeliest classes of an image, and whether it is blurred by the file's measure.
+    """Return an image's likeliest classes, and whether it is blurred by the file's measure.
 
     Raises:
         ValueError: it is not an image that can be read.
@@ -262,7 +262,7 @@ def _answer(
     small = resize(pixels, BLUR_SIZE)
     blurred = blur_score(small) < classifier.facts.get("blur_threshold", 0.0)
     if size > classifier.image_size:
-        # The pixel rule decodes a large photo smaller than the measure of blur does.
+        # The pixel rule decodes a large photo at a smaller size than the blur measure does.
         if not isinstance(image, (str, Path)):
             image.seek(0)
         pixels = decode_image(image, at_least=2 * classifier.image_size)

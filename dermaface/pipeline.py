@@ -25,7 +25,7 @@ import nbformat
 import papermill
 import yaml
 
-# What every number must keep to: the rule in words, the rule, and the parameters under it.
+# What every number must obey: the rule in words, the rule, and the parameters that it is for.
 RANGES = (
     ("from 0 to 4294967295", lambda value: 0 <= value < 2**32, ("seed",)),
     ("0 or more", lambda value: value >= 0, (
@@ -48,10 +48,10 @@ RANGES = (
     ("from 0 to 0.5", lambda value: 0 <= value <= 0.5, ("rotation",)),
     ("from 0 to 0.99", lambda value: 0 <= value <= 0.99, ("translation", "zoom")),
     ("from 0 to 1", lambda value: 0 <= value <= 1, (
-        "contrast", "max_accuracy_drop", "min_agreement", "min_confidence",
+        "contrast", "max_accuracy_drop", "min_agreement", "min_confidence", "sure_from",
     )),
 )  # fmt: skip
-# What a word may be: known here, so that a misspelt one is told before the first notebook.
+# The words that are allowed: known here, so that a misspelt one is found before notebook 01.
 CHOICES = {
     "optimizer": ("adamw", "sgd"),
     "schedule": ("constant", "cosine", "plateau"),
@@ -61,8 +61,8 @@ CHOICES = {
 }
 # Lists hold words, except this one.
 LISTS_OF_NUMBERS = ("dense_units",)
-# What a kernel says goes straight to standard error, too: it may die before it has passed it on to
-# the notebook. Its own warnings at the start are no last words.
+# What a kernel says also goes straight to standard error: it may die before passing it on to the
+# notebook. Its start-up warnings are not last words, so they are turned off.
 KERNEL_ARGUMENTS = [
     "--IPKernelApp.capture_fd_output=False",
     "--IPKernelApp.quiet=False",
@@ -80,7 +80,7 @@ def notebook_path(notebook: str) -> Path:
 
 
 def known_parameters() -> dict[str, dict[str, tuple[str, object]]]:
-    """Return for each notebook its parameters: name to (type name, default), from its own cell."""
+    """Return each notebook's parameters, from its own cell: name to (type name, default)."""
     known = {}
     for notebook in NOTEBOOKS:
         inspected = papermill.inspect_notebook(notebook_path(notebook))
@@ -94,19 +94,19 @@ def known_parameters() -> dict[str, dict[str, tuple[str, object]]]:
 def read_parameters(file: str | Path) -> dict[str, Any]:
     """Read a YAML file of parameters.
 
-    A value is read by its parameter's type, as on the command line, so that 010 is ten.
+    A value is read as its parameter's type, as on the command line, so 010 is ten.
 
     Returns:
         Names and values, each in its parameter's type.
 
     Raises:
-        PipelineError: it is not there, not a mapping of names to values, or names a parameter
-            twice; and what `assign_parameters` raises.
+        PipelineError: the file is not there, is not a mapping of names to values, or names a
+            parameter twice; and whatever `assign_parameters` raises.
     """
     try:
         text = Path(file).read_text(encoding="utf-8")
         node = yaml.compose(text, Loader=yaml.BaseLoader)
-        values = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 (it makes only texts)
+        values = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 (it makes only strings)
     except OSError as error:
         raise PipelineError(
             f"The parameter file {file} cannot be read: {error.strerror}."
@@ -136,7 +136,7 @@ def lay_over_photos(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def assign_parameters(given: Mapping[str, object]) -> dict[str, dict[str, Any]]:
-    """Give each parameter to the notebook that owns it, beside the defaults of all others.
+    """Give each parameter to the notebook that owns it, and the defaults of all others.
 
     Args:
         given: parameter names and values; a value may be the text typed on a command line.
@@ -202,10 +202,10 @@ def _convert(name: str, value: object, type_name: str) -> object:
 
 
 def _check_choice(name: str, value: str) -> str:
-    """Return a word, if it is one that the parameter may be."""
+    """Return a word if the parameter takes it."""
     known = CHOICES.get(name)
     if known and value not in known:
-        raise PipelineError(f"Parameter {name!r} knows {', '.join(known)}; got {value!r}.")
+        raise PipelineError(f"Parameter {name!r} takes {', '.join(known)}; got {value!r}.")
     return value
 
 
@@ -218,17 +218,17 @@ def run(
 
     Args:
         given: parameters that differ from the notebooks' defaults, with `run_name`.
-        resume: go on with an existing run; a notebook runs again only if its parameters, or the
-            files it reads or wrote, have changed.
-        say: takes each line of progress.
+        resume: continue an existing run; after notebook 01, a notebook runs again only if its
+            parameters, or the files it reads or wrote, have changed.
+        say: receives each line of progress.
 
     Returns:
         The finished run.
 
     Raises:
-        PipelineError: wrong parameters, a run folder that exists (or with `resume` is none), or a
-            notebook that failed.
-        ValueError: another run works in the folder, or it cannot be written.
+        PipelineError: wrong parameters, a run folder that exists (or, with `resume`, holds no
+            run), or a notebook that failed.
+        ValueError: another run is using the folder, or it cannot be written to.
     """
     started = time.monotonic()
     parameters = assign_parameters(given)
@@ -245,7 +245,7 @@ def run(
         for folder in (current.folder, current.path("checkpoints")):
             runs.clear_leftovers(folder)
         if not current.is_run:
-            # A run that is killed before its first notebook starts is a run, too.
+            # A run that is killed before its first notebook starts is still a run.
             current.update(run_name=current.name, notebooks={}, asked_for=data)
         for number, notebook in enumerate(NOTEBOOKS):
             # Notebook 01 always runs: what it reads is the folder of photos itself.
@@ -261,34 +261,34 @@ def run(
 
 
 def _check_folder(run: Run, resume: bool, data: str) -> None:
-    """Refuse a folder whose content is not this run's to go on with or to replace.
+    """Refuse a folder whose content this run may neither continue nor replace.
 
     Raises:
-        PipelineError: it holds something else, or there is no run to go on with.
+        PipelineError: it holds something else, or there is no run to continue.
     """
     if run.is_empty:
         if resume:
             raise PipelineError(
-                f"There is no run in {run.folder} to go on with. Mind --run-name and --output-dir, "
-                "or leave --resume out."
+                f"There is no run in {run.folder} to continue. Check --run-name and --output-dir, "
+                "or leave out --resume."
             )
         return
     if resume and not run.is_run:
         raise PipelineError(
-            f"The folder {run.folder} is no run: it holds files, but no run.json of one. Nothing "
-            "in it was touched. Give the name of a run with --run-name and its place with "
+            f"The folder {run.folder} is not a run: it holds files, but not a run's run.json. "
+            "Nothing in it was touched. Name a run with --run-name, and the folder it is in with "
             "--output-dir."
         )
     if resume and run.asked_for is not None and run.asked_for != data:
         raise PipelineError(
-            f"The run {run.folder} is one of {run.asked_for or 'the sample set'}, and not of "
+            f"The run {run.folder} was begun with {run.asked_for or 'the sample set'}, not with "
             f"{data or 'the sample set'}. Nothing in it was touched. Repeat the command that began "
             "it, with its --data, -f and -p, and add --resume."
         )
     if not resume and not (data == "" and run.is_run and run.is_sample):
         raise PipelineError(
-            f"The run folder {run.folder} exists already, and nothing is written over. Give "
-            "another name with --run-name, go on with it with --resume, or delete it yourself."
+            f"The run folder {run.folder} already exists, and nothing is overwritten. Give another "
+            "name with --run-name, continue the run with --resume, or delete the folder yourself."
         )
 
 
@@ -312,14 +312,15 @@ def _check_before_start(parameters: Mapping[str, Mapping[str, Any]]) -> None:
         if folder.is_relative_to(Path(explore["data"]).resolve()):
             raise PipelineError(
                 f"The run folder {folder} would lie among the photos in {explore['data']} and "
-                "count as a class. Give another place with --output-dir."
+                "count as a class. Choose another place with --output-dir."
             )
 
 
 def _clear_sample_run(run: Run) -> None:
-    """Remove what an earlier run of the sample set wrote, so that it can be made anew.
+    """Remove what an earlier run of the sample set wrote, so that it can start afresh.
 
-    What is not of the five notebooks stays: notebook 06's settings, and what a person put there.
+    Whatever the five notebooks did not write stays: notebook 06's settings, and anything that a
+    person put there.
     """
     written = [name for notebook in NOTEBOOKS for name in runs.WRITES[notebook]]
     written += [f"notebooks/{notebook}.ipynb" for notebook in NOTEBOOKS]
@@ -359,15 +360,15 @@ def _run_notebook(
     output.parent.mkdir(exist_ok=True)
     started = time.monotonic()
     failure, last_words = None, []
-    # papermill's own log would say once more what is said below.
+    # papermill's own log would repeat what is said below.
     with quiet(), tempfile.TemporaryFile() as words:
 
         class KernelManager(AsyncKernelManager):
-            """Keeps what a kernel says on standard error, its last words above all."""
+            """Keeps what a kernel says on standard error, above all its last words."""
 
             # jupyter_client's asynchronous manager breaks its parent's signature in the same way.
             async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
-                # Without this its debugger, which nobody uses here, warns of itself.
+                # Without this, its debugger, which nobody uses here, prints a warning.
                 environment = os.environ | {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}
                 await super().start_kernel(
                     stdout=subprocess.DEVNULL, stderr=words, env=environment, **options

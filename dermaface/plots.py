@@ -1,6 +1,7 @@
 """Every figure of the notebooks; each function draws one and returns nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+import textwrap
 import warnings
 
 import dermaface.quiet  # noqa: F401  (holds back Matplotlib's notes, so it comes first)
@@ -9,6 +10,7 @@ import matplotlib.pyplot as plt
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 import numpy as np
 import pandas as pd
+from PIL import Image
 import seaborn as sns
 
 SPLIT_COLOURS = {"train": "#4c72b0", "validation": "#dd8452", "test": "#55a868"}
@@ -20,7 +22,7 @@ BOX_COLOURS = {
     "learns": "#fbd9bf",
     "file": "#d5ead9",
 }
-STAGES = {"fine_tune": "fine-tuning", "full": "everything"}
+STAGES = {"head": "head", "fine_tune": "fine-tuning", "full": "everything"}
 MAX_THUMBNAILS = 12
 
 
@@ -74,7 +76,7 @@ def diagram(rows: dict[str, Sequence[tuple[str, str]]]) -> None:
     if patches:
         axes.legend(handles=patches, frameon=False, ncols=2, loc="lower right", borderpad=0,
                     bbox_to_anchor=(1, 1), fontsize=8)  # fmt: skip
-    axes.set(xlim=(0, 1), ylim=(0, len(rows)))
+    axes.set(xlim=(-0.004, 1), ylim=(0, len(rows)))
     axes.axis("off")
     plt.show()
 
@@ -126,20 +128,6 @@ def class_counts(images: pd.DataFrame, class_names: Sequence[str]) -> None:
     plt.show()
 
 
-def image_sizes(images: pd.DataFrame) -> None:
-    """Draw the width and height of every image, one point per image.
-
-    Args:
-        images: rows with `width` and `height` in pixels.
-    """
-    _, axes = plt.subplots(figsize=(4, 3))
-    axes.scatter(images["width"], images["height"], s=8, alpha=0.4, linewidths=0)
-    largest = max(images["width"].max(), images["height"].max()) * 1.08
-    axes.plot([0, largest], [0, largest], color="#8c8c8c", linewidth=0.8, linestyle=":")
-    axes.set(xlabel="width (px)", ylabel="height (px)", xlim=(0, largest), ylim=(0, largest))
-    plt.show()
-
-
 def image_grid(images: Sequence[np.ndarray], titles: Sequence[str] = ()) -> None:
     """Draw up to twelve images as thumbnails, four in a row, each cropped to its middle square.
 
@@ -155,16 +143,32 @@ def image_grid(images: Sequence[np.ndarray], titles: Sequence[str] = ()) -> None
     titles = list(titles)
     columns, rows = 4, -(-len(images) // 4)
     title_lines = max((title.count("\n") + 1 for title in titles), default=0)
-    height = (1.42 + 0.17 * title_lines) * rows
+    height = (1.48 + 0.17 * title_lines) * rows
     _, axes = plt.subplots(rows, columns, figsize=(1.5 * columns, height), squeeze=False)
     for position, cell in enumerate(axes.flat):
         cell.axis("off")
+        cell.set_anchor("S")
         if position < len(images):
             pixels = _middle_square(np.clip(images[position], 0, 255).astype("uint8"))
             cell.imshow(pixels, interpolation="antialiased")
             if titles:
                 cell.set_title(titles[position], fontsize=8)
     plt.show()
+
+
+def picture_hashes(pictures: Mapping[str, Image.Image], hashes: Mapping[str, np.ndarray]) -> None:
+    """Draw pictures, each with its hash at its right: light where a bit is set.
+
+    Args:
+        pictures: at most six by name, the original first.
+        hashes: the bits of each, (rows, columns).
+    """
+    original = next(iter(hashes.values()))
+    shown, titles = [], []
+    for name, picture in pictures.items():
+        shown += [np.asarray(picture), np.dstack([220 * hashes[name]] * 3)]
+        titles += [name, f"bits changed: {(hashes[name] != original).sum()}"]
+    image_grid(shown, titles)
 
 
 def _middle_square(pixels: np.ndarray) -> np.ndarray:
@@ -178,129 +182,249 @@ def _middle_square(pixels: np.ndarray) -> np.ndarray:
 def curves(history: pd.DataFrame) -> None:
     """Draw loss and accuracy over the epochs of all stages, training solid, validation dashed.
 
+    Epochs are counted from 1 over all stages; the one with the lowest validation loss is marked.
+
     Args:
         history: `history.csv`.
     """
     epochs = np.arange(1, len(history) + 1)
     best = int(history["val_loss"].to_numpy().argmin())
     first_epochs = history.groupby("stage", sort=False).size().cumsum().shift(fill_value=0)
-    _, panels = plt.subplots(1, 2, figsize=(8, 3))
+    _, panels = plt.subplots(1, 2, figsize=(8, 3.2))
     for axes, quantity in zip(panels, ("loss", "accuracy"), strict=True):
-        axes.plot(epochs, history[quantity], color=SPLIT_COLOURS["train"], label="training")
+        colour = SPLIT_COLOURS["train"]
+        axes.plot(epochs, history[quantity], ".-", color=colour, label="training")
         validation = history[f"val_{quantity}"]
         colour = SPLIT_COLOURS["validation"]
-        axes.plot(epochs, validation, color=colour, linestyle="--", label="validation")
-        axes.plot(epochs[best], validation.iloc[best], "o", color=colour, label="best epoch")
-        for stage, first in list(first_epochs.items())[1:]:
-            axes.axvline(first + 0.5, color="#8c8c8c", linewidth=0.8, linestyle=":")
-            axes.text(
-                first + 0.5, 1.01, f" {STAGES.get(stage, stage)}", fontsize=7, color="#666666",
-                transform=axes.get_xaxis_transform(),
-            )  # fmt: skip
-        axes.set(xlabel="epoch", ylabel=quantity)
+        axes.plot(epochs, validation, ".--", color=colour, label="validation")
+        axes.plot(epochs[best], validation.iloc[best], "o", markersize=8, color=colour,
+                  label=f"epoch {best + 1}: lowest\nvalidation loss")  # fmt: skip
+        if len(first_epochs) > 1:
+            _mark_stages(axes, first_epochs)
+        axes.set(xlabel="epoch, counted over all stages", ylabel=quantity)
         axes.xaxis.get_major_locator().set_params(integer=True)
     panels[0].legend(frameon=False)
     plt.show()
 
 
-def settings(tried: pd.DataFrame, names: Sequence[str]) -> None:
+def _mark_stages(axes: plt.Axes, first_epochs: pd.Series) -> None:
+    """Write the name of each stage above its first epoch, with an upright line between two."""
+    for stage, first in first_epochs.items():
+        if first:
+            axes.axvline(first + 0.5, color="#8c8c8c", linewidth=0.8, linestyle=":")
+        axes.text(
+            first + 0.5, 1.01, f" {STAGES.get(stage, stage)}", fontsize=8, color="#444444",
+            transform=axes.get_xaxis_transform(),
+        )  # fmt: skip
+
+
+def range_test(
+    rates: Sequence[float], losses: Sequence[float], found: dict, candidates: Sequence[float]
+) -> None:
+    """Draw a learning-rate range test: the loss against the rate, and what was found in it.
+
+    Args:
+        rates: of the steps.
+        losses: of the steps.
+        found: as from `comparison.read_range_test`.
+        candidates: the rates to compare, drawn as triangles.
+    """
+    _, axes = plt.subplots(figsize=(6, 3))
+    axes.plot(rates, losses, ".", color="#b0b0b0", label="a batch")
+    axes.plot(rates, found["smoothed"], color=SPLIT_COLOURS["train"], label="smoothed")
+    axes.axvline(found["fastest"], color=SPLIT_COLOURS["test"], linestyle="--",
+                 label="falls fastest")  # fmt: skip
+    if found["blows_up"]:
+        axes.axvline(found["blows_up"], color="#c44e52", linestyle=":", label="blows up")
+    axes.plot(candidates, [0] * len(candidates), "^", color=SPLIT_COLOURS["validation"],
+              label="to compare", clip_on=False, zorder=3)  # fmt: skip
+    axes.set(xscale="log", xlabel="learning rate", ylabel="loss")
+    axes.xaxis.set_major_formatter(lambda rate, _: f"{rate:.7f}".rstrip("0").rstrip("."))
+    axes.set_ylim(0, 1.6 * found["smoothed"][0])
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    plt.show()
+
+
+def settings(tried: pd.DataFrame, low: float, high: float) -> None:
     """Draw training and validation accuracy, and their gap, one line per setting.
 
     Args:
-        tried: one row per setting, with `accuracy` and `val_accuracy`, the best at the top.
-        names: the columns that make the setting.
+        tried: one row per setting, the best at the top, with `name` in words, `accuracy` and
+            `val_accuracy`.
+        low: where the 95 % interval of the best one's validation accuracy begins.
+        high: where it ends.
     """
-    labels = [" / ".join(f"{row[name]:g}" for name in names) for row in tried.to_dict("records")]
     positions = np.arange(len(tried))
-    _, axes = plt.subplots(figsize=(6, max(2.2, 0.26 * len(tried) + 1.0)))
+    _, axes = plt.subplots(figsize=(8, 0.42 * len(tried) + 1.1))
+    axes.axvspan(low, high, color=SPLIT_COLOURS["validation"], alpha=0.12, linewidth=0,
+                 label="95 % interval\nof the best")  # fmt: skip
     axes.hlines(positions, tried["val_accuracy"], tried["accuracy"], color="#c8c8c8", linewidth=3)
     axes.plot(tried["accuracy"], positions, "o", color=SPLIT_COLOURS["train"],
               markerfacecolor="white", label="training")  # fmt: skip
     axes.plot(tried["val_accuracy"], positions, "o", color=SPLIT_COLOURS["validation"],
               label="validation")  # fmt: skip
-    axes.set_yticks(positions, labels)
-    axes.invert_yaxis()
-    axes.set(xlabel="accuracy")
-    title = " / ".join(name.replace("_", " ") for name in names)
-    axes.set_title(title, loc="left", fontsize=8)
+    axes.set_yticks(positions, [textwrap.fill(name, 40) for name in tried["name"]])
+    axes.set(xlabel="accuracy", ylim=(len(tried) - 0.5, -0.5))
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    plt.show()
+
+
+def differences(
+    losses: np.ndarray, over_seeds: Sequence[float], over_photos: Sequence[float]
+) -> None:
+    """Draw by how much one setting's loss differs from another's, with its two intervals.
+
+    Args:
+        losses: the one's loss less the other's, (seeds, photos).
+        over_seeds: where the 95 % interval over the seeds begins and ends.
+        over_photos: the same over the photos.
+    """
+    seeds, photos = losses.shape
+    _, axes = plt.subplots(figsize=(6, 1.9))
+    axes.axvline(0, color="#666666", linewidth=1)
+    axes.plot(losses.mean(axis=1), [0] * seeds, "o", color="#b0b0b0", label="a seed")
+    for position, interval in enumerate((over_seeds, over_photos)):
+        axes.plot(interval, [position] * 2, "|-", color=SPLIT_COLOURS["train"], markersize=12,
+                  label=None if position else "95 % interval")  # fmt: skip
+    axes.plot([losses.mean()] * 2, [0, 1], "D", color=SPLIT_COLOURS["train"], label="mean")
+    axes.set_yticks([0, 1], [f"over {seeds} seeds", f"over {photos} photos"])
+    axes.set(xlabel="winner's loss less the start's (left of 0, the winner is better)")
+    axes.set_ylim(1.5, -0.5)
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     plt.show()
 
 
 def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> None:
-    """Draw a confusion matrix, one row per true class; the colour is the share of the row.
+    """Draw a confusion matrix, one row per true class: right answers blue, mistakes orange.
+
+    The deeper the colour, the larger the share of the row. Zeros are left out.
 
     Args:
         matrix: counts (num_classes, num_classes).
         class_names: the classes in index order.
     """
+    number = len(class_names)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    side = min(8, max(4, 0.42 * len(class_names) + 1.6))
-    _, axes = plt.subplots(figsize=(side, side * 0.9))
-    counts = matrix if len(class_names) <= 25 else False
-    sns.heatmap(
-        share, annot=counts, fmt="d", cmap="Blues", vmin=0, vmax=1, square=True, cbar=False,
-        xticklabels=class_names, yticklabels=class_names, linewidths=0.5, ax=axes,
-    )  # fmt: skip
+    texts = np.where(matrix > 0, matrix.astype(str), "") if number <= 25 else False
+    side = 4 if number <= 4 else 6 if number <= 12 else 8
+    _, axes = plt.subplots(figsize=(side, 0.9 * side))
+    right = np.eye(number, dtype=bool)
+    # A single mistake among many photos gets a colour that can be seen.
+    mistakes = np.minimum(0.15 + share, 1)
+    for colours, shades, shown in (("Blues", share, right), ("Oranges", mistakes, ~right)):
+        sns.heatmap(
+            pd.DataFrame(shades, class_names, class_names), mask=~shown | (matrix == 0),
+            annot=texts, fmt="", cmap=colours, vmin=0, vmax=1, square=True, cbar=False,
+            xticklabels=1, yticklabels=1, ax=axes,
+        )  # fmt: skip
+    axes.grid(visible=False)
+    edges = range(number + 1)
+    axes.set_xticks(edges, minor=True)
+    axes.set_yticks(edges, minor=True)
+    axes.grid(which="minor", color="#dddddd", linewidth=0.5)
+    axes.tick_params(which="minor", length=0)
     axes.set(xlabel="predicted", ylabel="true")
-    axes.tick_params(axis="x", rotation=90)
-    axes.tick_params(axis="y", rotation=0)
+    axes.tick_params(axis="x", rotation=90, labelsize=min(9, 300 / number))
+    axes.tick_params(axis="y", rotation=0, labelsize=min(9, 300 / number))
     plt.show()
 
 
 def class_recall(metrics: dict, class_names: Sequence[str]) -> None:
-    """Draw how many of each class's photos were recognised, with 95 % intervals.
+    """Draw how many of each class's photos were recognised, with 95 % intervals, weakest first.
 
-    A class without photos is named as such and has no point.
+    A class without photos is named as such and has no point. The upright line is the accuracy.
 
     Args:
         metrics: one split of `metrics.json`.
         class_names: the classes in index order.
     """
-    from dermaface.evaluation.scores import accuracy_interval
+    from dermaface.evaluation.scores import class_frame
 
-    classes = [metrics["classes"][name] for name in class_names]
+    classes = class_frame(metrics).loc[list(class_names)].sort_values("recall", kind="stable")
     labels = [
-        name if entry["images"] else f"{name} (no photo)"
-        for name, entry in zip(class_names, classes, strict=True)
+        f"{row.Index} ({row.found} of {row.images})" if row.images else f"{row.Index} (no photo)"
+        for row in classes.itertuples()
     ]
-    positions = [number for number, entry in enumerate(classes) if entry["images"]]
-    measured = [classes[number] for number in positions]
-    recall = np.array([entry["recall"] for entry in measured])
-    intervals = np.array(
-        [accuracy_interval(round(e["recall"] * e["images"]), e["images"]) for e in measured]
-    )
+    measured = classes[classes["images"] > 0]
     _, axes = plt.subplots(figsize=(6, max(2.5, 0.24 * len(class_names) + 0.8)))
-    errors = np.abs(intervals.T - recall)
-    axes.errorbar(recall, positions, xerr=errors, fmt="o", capsize=3, color="#4c72b0")
+    errors = np.abs(measured[["low", "high"]].T.to_numpy() - measured["recall"].to_numpy())
+    axes.errorbar(measured["recall"], np.arange(len(measured)), xerr=errors, fmt="o", capsize=3,
+                  color="#4c72b0")  # fmt: skip
+    axes.axvline(metrics["accuracy"], color="#8c8c8c", linestyle=":", label="all classes")
     axes.set_yticks(range(len(classes)), labels)
-    axes.invert_yaxis()
+    axes.set_ylim(len(classes) - 0.5, -0.5)
     axes.set(xlabel="recall, with 95 % interval", xlim=(0, 1.02))
+    axes.legend(loc="lower left", frameon=True, framealpha=1, edgecolor="white")
     plt.show()
 
 
-def variants(conversion: pd.DataFrame, keras_accuracy: float, chosen: str | None) -> None:
-    """Draw size and accuracy of every variant beside each other.
+def variants(conversion: pd.DataFrame, chosen: str | None) -> None:
+    """Draw the size of every variant, and the accuracy that it lost where any lost or won some.
 
     Args:
         conversion: the rows of one split of `conversion.csv`.
-        keras_accuracy: of the Keras model on the same split, 0..1.
         chosen: the variant that ships, drawn darker, or None.
     """
     colours = ["#4c72b0" if v == chosen else "#b3c4e0" for v in conversion["variant"]]
-    _, (left, right) = plt.subplots(1, 2, figsize=(8, 2.4), sharey=True)
-    left.barh(conversion["variant"], conversion["bytes"] / 1000, color=colours)
-    left.set(xlabel="size (KB)")
-    left.invert_yaxis()
-    right.barh(conversion["variant"], conversion["accuracy"], color=colours)
-    right.axvline(keras_accuracy, color="#dd8452", linestyle="--", label="Keras model")
-    right.set(xlabel="accuracy", xlim=(0, 1.02))
-    for position, (accuracy, variant) in enumerate(
-        zip(conversion["accuracy"], conversion["variant"], strict=True)
-    ):
-        colour = "white" if variant == chosen else "black"
-        right.text(0.02, position, f"{accuracy:.3f}", va="center", fontsize=8, color=colour)
-    right.legend(loc="upper right", bbox_to_anchor=(1, 1.22), frameon=False)
-    for axes in (left, right):
+    differ = bool((conversion["accuracy_drop"] != 0).any())
+    _, panels = plt.subplots(
+        1, 1 + differ, figsize=(8 if differ else 6, 2.2), sharey=True, squeeze=False
+    )
+    sizes = panels[0, 0]
+    bars = sizes.barh(conversion["variant"], conversion["bytes"] / 1000, color=colours)
+    sizes.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=8)
+    sizes.set(xlabel="size (KB)", xlim=(0, conversion["bytes"].max() / 1000 * 1.15))
+    sizes.invert_yaxis()
+    if differ:
+        drops = panels[0, 1]
+        lost, low, high = (100 * conversion[n] for n in ("accuracy_drop", "drop_low", "drop_high"))
+        positions = np.arange(len(conversion))
+        drops.hlines(positions, low, high, color="#8c8c8c", linewidth=1)
+        drops.scatter(lost, positions, color=colours, zorder=3)
+        drops.axvline(0, color="#dd8452", linestyle="--", label="Keras model")
+        drops.set(xlabel="points of accuracy lost, with 95 % interval")
+        drops.legend(loc="upper right", bbox_to_anchor=(1, 1.22), frameon=False)
+    for axes in panels.flat:
         axes.grid(axis="y", visible=False)
+    plt.show()
+
+
+def weight_levels(trained: np.ndarray, stored: np.ndarray) -> None:
+    """Draw the weights of one channel, and the levels on which some of them are stored.
+
+    It is the channel whose weights spread as those of most others do. A weight that does not go to
+    its nearest level is drawn in another colour; among the weights that are shown, as large a share
+    does so as in the whole layer, as nearly as can be.
+
+    Args:
+        trained: the weights of a layer, counted in levels, (outputs, inputs).
+        stored: the same after rounding.
+    """
+    channel = np.argsort(trained.std(axis=1))[len(trained) // 2]
+    order = np.argsort(trained[channel])
+    floats, levels = trained[channel][order], np.rint(stored[channel][order])
+    count = min(12, len(floats))
+    moved = np.convolve(np.rint(floats) != levels, np.ones(count), "valid") / count
+    distance = abs(moved - (np.rint(trained) != np.rint(stored)).mean())
+    from_middle = abs(np.arange(len(moved)) - len(moved) // 2)
+    start = np.lexsort([from_middle, distance])[0]
+    some = slice(start, start + count)
+    low, high = np.floor(floats[some].min()) - 1, np.ceil(floats[some].max()) + 1
+    _, (left, right) = plt.subplots(1, 2, figsize=(8, 2.4), width_ratios=(1, 1.5))
+    left.hist(floats, bins=np.arange(-130, 131, 10), color="#4c72b0")
+    left.axvspan(low, high, color="#dd8452", alpha=0.4, linewidth=0)
+    left.set(xlabel="level", ylabel=f"of {len(floats)} weights", xticks=[-127, 0, 127])
+    right.vlines(np.arange(low, high + 1), -0.1, 1.1, color="#c8c8c8", linewidth=1)
+    for value, level in zip(floats[some], levels[some], strict=True):
+        colour = "#4c72b0" if np.rint(value) == level else "#dd8452"
+        arrow = {"arrowstyle": "-|>", "color": colour}
+        right.annotate("", (level, 0.05), (value, 0.95), arrowprops=arrow)
+        right.plot(value, 1, "o", color=colour, markersize=4)
+    right.set(xlim=(low - 0.5, high + 0.5), ylim=(-0.2, 1.2), xlabel="level")
+    right.set_yticks([0, 1], ["stored", "trained"])
+    right.xaxis.get_major_locator().set_params(integer=True)
+    right.grid(visible=False)
+    marks = [Patch(color="#4c72b0", label="nearest level"), Patch(color="#dd8452", label="another")]
+    right.legend(handles=marks, frameon=False, ncols=2, loc="lower right",
+                 bbox_to_anchor=(1, 1), fontsize=8)  # fmt: skip
     plt.show()

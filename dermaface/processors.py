@@ -1,4 +1,4 @@
-"""How many processor cores there are to use."""
+"""How many processor cores may be used."""
 
 import math
 import os
@@ -10,8 +10,8 @@ CONTROL_GROUPS = Path("/sys/fs/cgroup")
 def count_processors() -> int:
     """Return the number of processor cores that this process may use, at least 1.
 
-    That is fewer than the machine has where the process is bound to some of them, or where a
-    container is granted a share of their time (`docker run --cpus`), which is rounded up.
+    That is fewer than the machine has if the process is bound to some of them, or if a container
+    is granted a share of their time (`docker run --cpus`), which is rounded up.
 
     Sources: the operating system, and `/sys/fs/cgroup` for a container (control groups 2 and 1).
     """
@@ -27,6 +27,6 @@ def count_processors() -> int:
             quota, period = map(int, " ".join(texts).split())  # microseconds
         except (OSError, ValueError):  # no such file, or "max"
             continue
-        if quota > 0:  # -1 where nothing bounds it
+        if quota > 0:  # -1 where there is no limit
             counts.append(math.ceil(quota / period))
     return min(counts)

@@ -6,13 +6,13 @@ from tqdm import tqdm
 
 
 def progress_bar(total: int, what: str, unit: str, done: int = 0) -> tqdm:
-    """Return a bar that is silent for half a minute and speaks twenty times at the most.
+    """Return a bar that is silent for half a minute and then speaks at most twenty times.
 
     A bar that moves all the time is fine in a terminal, but papermill's log and the executed
     notebook keep every movement. This one is the same in all three places.
 
     Args:
-        total: pieces of work.
+        total: how many pieces of work there are.
         what: the work, such as "computing features".
         unit: what a piece is called, in the plural.
         done: how many of them are done already.

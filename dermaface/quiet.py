@@ -9,7 +9,7 @@ import tempfile
 import threading
 from typing import IO
 
-# Matplotlib, which Keras imports too, notes that it lists fonts or cannot write the home folder.
+# Matplotlib, which Keras imports too, says that it lists fonts or cannot write to the home folder.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 _lock = threading.Lock()
@@ -23,7 +23,7 @@ _saved: int  # where it would have gone
 def quiet() -> Iterator[None]:
     """Hold back everything written to file descriptor 2 inside the block, unless it raises.
 
-    TensorFlow, its converter and LiteRT write start-up notes there from C++, past Python's
+    TensorFlow, its converter and LiteRT write start-up messages there from C++, past Python's
     `sys.stderr` and, since TensorFlow 2.19, past `TF_CPP_MIN_LOG_LEVEL`. When the block raises,
     the text held back is written after all, because it may hold the reason.
 

@@ -1,11 +1,12 @@
-"""Import TensorFlow and Keras once, without their start-up notes.
+"""Import TensorFlow and Keras once, without their start-up messages.
 
-Every module that needs them takes them from here, so the notes about missing GPU drivers never
-reach a notebook, whichever module is imported first.
+Every module that needs them takes them from here, so the messages about missing GPU drivers
+never reach a notebook, whichever module is imported first.
 """
 
 import contextlib
 import os
+import warnings
 
 from dermaface.quiet import quiet
 
@@ -21,7 +22,9 @@ with quiet():
         with contextlib.suppress(RuntimeError):  # in use already
             tf.config.experimental.set_memory_growth(gpu, True)
 
-# Python-side notes, such as "Assets written to"; errors are raised anyway.
+# Messages from Python, such as "Assets written to"; errors are raised anyway.
 tf.get_logger().setLevel("ERROR")
+# tensorflow_hub imports it, and nobody here can help that.
+warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
 
 __all__ = ["keras", "tf"]

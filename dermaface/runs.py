@@ -29,7 +29,7 @@ NOTEBOOKS = (
     "05_convert_and_test_tflite",
 )
 
-# Run by hand, outside of `dermaface run`.
+# Run by hand, outside `dermaface run`.
 FURTHER_NOTEBOOKS = ("06_compare_settings",)
 
 # The files of the run folder that each notebook reads and writes, as names relative to it. Whether
@@ -63,7 +63,7 @@ TAKES = {
 # Where a run lies and how it is seeded belong to every notebook; all else belongs to one.
 SHARED_PARAMETERS = ("run_name", "output_dir", "seed")
 PACKAGES = ("tensorflow", "keras", "ai-edge-litert", "numpy", "pillow")
-# Begins the name of all that is there only while something is being written.
+# Begins the name of anything that exists only while something is being written.
 TEMPORARY_PREFIX = ".dermaface-"
 
 
@@ -77,7 +77,7 @@ def project_root() -> Path:
         if (folder / "notebooks" / f"{NOTEBOOKS[0]}.ipynb").is_file():
             return folder
     raise ValueError(
-        "The notebooks are not there: they come with the project's source, not with the installed "
+        "The notebooks were not found: they come with the project's source, not with the installed "
         "package. Clone the project and run the command from inside its folder."
     )
 
@@ -86,9 +86,9 @@ def project_root() -> Path:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` (same suffix), and rename it to `path` at the end.
 
-    A killed process leaves either the old file or the new one, never half of it. Works for a
-    folder, too, which then replaces the old one; killed between these two steps, it leaves the old
-    one where `clear_leftovers` finds it.
+    A killed process leaves either the old file or the new one, never half of it. This works for a
+    folder, too, which then replaces the old one; a process killed between these two steps leaves
+    the old one where `clear_leftovers` finds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     holder = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent))
@@ -124,7 +124,7 @@ def _remove_holder(holder: Path) -> None:
 
 @contextlib.contextmanager
 def _lock(path: Path, seconds: float) -> Iterator[None]:
-    """Hold a lock that ends with the process, waiting for it at most so many seconds.
+    """Hold a lock that ends with the process, after waiting for it at most `seconds`.
 
     Raises:
         ValueError: another process holds it for longer.
@@ -134,14 +134,14 @@ def _lock(path: Path, seconds: float) -> Iterator[None]:
         lock.acquire(timeout=seconds)
     except filelock.Timeout as error:
         raise ValueError(
-            f"Another dermaface run works in this folder: {path.parent}. Wait until it has "
+            f"Another dermaface run is using this folder: {path.parent}. Wait until it has "
             "finished, or give another name with --run-name."
         ) from error
     try:
         yield
     finally:
-        # Whoever waits for the lock finds its file removed and makes a new one. Windows does not
-        # remove an open file; there it stays.
+        # A process waiting for the lock finds its file removed and makes a new one. Windows does
+        # not remove an open file; there it stays.
         with contextlib.suppress(OSError):
             path.unlink()
         lock.release()
@@ -212,7 +212,7 @@ class Run:
         """Keep other commands out of the folder, in a `with` block.
 
         Raises:
-            ValueError: another command works in it.
+            ValueError: another command is using it.
         """
         return _lock(self.path(f"{TEMPORARY_PREFIX}run.lock"), seconds=0)
 
@@ -244,7 +244,7 @@ class Run:
 
     @property
     def asked_for(self) -> str | None:
-        """The parameter `data` with which the run was begun; None where it is not noted."""
+        """The parameter `data` with which the run was begun; None if it is not noted."""
         noted = self.read()
         first = noted["notebooks"].get(NOTEBOOKS[0], {"parameters": {}})
         return first["parameters"].get("data", noted.get("asked_for"))
@@ -281,7 +281,7 @@ class Run:
                 (`epochs: int = 10`), which only the parameters cell has.
 
         Raises:
-            ValueError: an earlier notebook has not run yet, or the folder cannot be written.
+            ValueError: an earlier notebook has not run yet, or the folder cannot be written to.
         """
         needed = [name for name in READS[notebook] if name not in OPTIONAL]
         missing = [name for name in needed if not self.path(name).exists()]
@@ -329,9 +329,9 @@ class Run:
         return hashlib.sha256(facts.encode()).hexdigest()
 
     def is_finished(self, notebook: str, parameters: Mapping[str, object]) -> bool:
-        """Tell whether `notebook` finished with these parameters, and nothing changed since.
+        """Tell whether `notebook` finished with these parameters and nothing has changed since.
 
-        That is, no file that it read or wrote, and no parameter that it takes from another one.
+        Nothing: no file that it read or wrote, and no parameter that it takes from another one.
         """
         part = self.read().get("notebooks", {}).get(notebook, {})
         if "finished" not in part or part["parameters"] != dict(parameters):
@@ -344,13 +344,13 @@ class Run:
 
 
 def open_run(run_name: str, output_dir: str | Path = "outputs") -> Run:
-    """Return the run `run_name`, making its folder where it is not there yet.
+    """Return the run `run_name`, making its folder if it is not there yet.
 
     A relative `output_dir` is resolved from the project root (or from the folder that the
     environment variable `DERMAFACE_OUTPUT_ROOT` names), wherever the notebook runs.
 
     Raises:
-        ValueError: the name is not a plain folder name, or the folder cannot be made or written.
+        ValueError: the name is not a plain folder name, or the folder cannot be made or written to.
     """
     folder = run_folder(run_name, output_dir)
     try:
@@ -361,7 +361,7 @@ def open_run(run_name: str, output_dir: str | Path = "outputs") -> Run:
             probe.flush()
     except OSError as error:
         raise ValueError(
-            f"The run folder {folder} cannot be written ({error.strerror}). Give another folder "
+            f"The run folder {folder} cannot be written to ({error.strerror}). Choose another "
             "with output_dir, or free some space there."
         ) from error
     return Run(folder)

@@ -1,7 +1,7 @@
 """Awkward files, as folders of photos from the web and from phones hold them.
 
-Each writer of `KEPT` writes a picture that must be read like `picture()`, in RGB and upright, give
-or take what its format loses; each of `EXCLUDED` writes a file that must be set aside, with words
+Each writer in `KEPT` writes a picture that must be read like `picture()`, in RGB and upright, give
+or take what its format loses; each in `EXCLUDED` writes a file that must be set aside, with words
 from the reason.
 """
 
@@ -84,13 +84,13 @@ def transparent(path):
 
 
 def sixteen_bits(path):
-    """Write the grey picture with 16 bits a pixel."""
+    """Write the grey picture with 16 bits per pixel."""
     grey = np.asarray(image("L")).astype(np.uint16) * 257
     Image.fromarray(grey).save(path, format="PNG")
 
 
 def frames(kind: str, **options):
-    """Return a writer of a moving picture."""
+    """Return a writer of an animated picture."""
     others = [Image.fromarray(255 - picture())]
     return lambda path: image().save(
         path, format=kind, save_all=True, append_images=others, **options
@@ -98,7 +98,7 @@ def frames(kind: str, **options):
 
 
 def phone_mpo(path):
-    """Write a photo with a second one behind it, as phones store depth and brightness maps."""
+    """Write a photo with a second one after it, as phones store depth and brightness maps."""
     image().save(
         path, format="MPO", save_all=True, append_images=[image("RGB").resize((30, 20))], quality=98
     )
@@ -118,7 +118,7 @@ def cut(kind: str, share: float):
 
 
 def gap(**options):
-    """Return a writer of a JPEG without a tenth of its data, from the middle, and a proper end."""
+    """Return a writer of a JPEG with a proper end but a tenth of its data gone from the middle."""
 
     def write(path):
         buffer = io.BytesIO()
@@ -149,7 +149,7 @@ def textual_tiff(path):
 
 
 def bomb(path):
-    """Write a PNG of a few bytes that says it has ten thousand million pixels."""
+    """Write a PNG of a few bytes that claims to have ten thousand million pixels."""
 
     def chunk(name, data):
         body = name + data

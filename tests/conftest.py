@@ -1,4 +1,4 @@
-"""What the tests share: a small sample set, a small model, real photos where they are named."""
+"""What the tests share: a small sample set, a small model, and real photos if they are named."""
 
 import os
 from pathlib import Path
@@ -17,15 +17,15 @@ from xdist.scheduler import LoadScopeScheduling
 OUTPUT_ROOT = tempfile.TemporaryDirectory(prefix="dermaface-test-")
 os.environ["DERMAFACE_OUTPUT_ROOT"] = OUTPUT_ROOT.name
 
-# Workers that share the processors gain nothing by threads that wait for each other.
+# Workers that share the processors gain nothing from threads that wait for each other.
 if "PYTEST_XDIST_WORKER" in os.environ:
     for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
 
 CLASS_NAMES = ["acne", "melasma", "vitiligo", "wrinkles"]
 
-# What shares a fixture that takes long stays on one worker. The groups start in this order, the
-# longest first, so that no worker waits for another at the end; then each other file by itself.
+# Tests that share a slow fixture stay on one worker. The groups start in this order, the longest
+# first, so that no worker waits for another at the end; then every other file by itself.
 GROUPS = {
     "notebooks": ("test_sample_run",),
     "pipeline": ("test_pipeline",),
@@ -75,7 +75,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def sample_folder(tmp_path_factory):
-    """Return a sample set of twelve pictures a class."""
+    """Return a sample set of twelve pictures per class."""
     return sample.write_sample(tmp_path_factory.mktemp("data") / "sample", images_per_class=12)
 
 
@@ -100,7 +100,7 @@ def sample_pictures(sample_folder):
 def small_model(sample_pictures):
     """Return a four-class model on the frozen tiny backbone that knows the sample pictures.
 
-    Its head is a ridge regression in closed form, strong enough a penalty that the answers differ
+    Its head is a ridge regression in closed form, with a penalty so strong that the answers differ
     in how sure they are: a random head says nearly the same to every picture, whatever a file does.
     """
     import numpy as np

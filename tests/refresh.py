@@ -1,9 +1,9 @@
-"""Renew what is committed of the sample run: the notebooks' outputs and what is made of them.
+"""Renew what is committed of the sample run: the notebooks' outputs and what is made from them.
 
     make refresh
 
 Runs the notebooks in place, writes tests/expected_metrics.json with the figures that training
-brought, and cuts the README's figure out of notebook 05. Look at the notebooks before you commit.
+produced, and cuts the README's figure out of notebook 05. Look at the notebooks before you commit.
 """
 
 import base64
@@ -13,6 +13,7 @@ import tempfile
 
 from dermaface import runs
 from dermaface.runs import FURTHER_NOTEBOOKS, NOTEBOOKS, Run
+from ipykernel.ipkernel import IPythonKernel
 import nbclient
 import nbformat
 import pandas as pd
@@ -21,8 +22,10 @@ ROOT = runs.project_root()
 EXPECTED = ROOT / "tests" / "expected_metrics.json"
 FIGURE = ROOT / "notebooks" / "answers.jpg"
 FIGURE_TAG = "readme-figure"
+# What ipykernel calls the kernel of the environment in which Jupyter runs.
+KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
-# How far another processor may lie off, by the last word of the figure's name: with 60 photos a
+# How far off another processor may be, by the last word of the figure's name: with 60 photos per
 # split, 0.1 is six photos.
 TOLERANCES = {"images": 0, "epochs": 0, "bytes": 2000, "accuracy": 0.1, "macro_f1": 0.12}
 TOLERANCES |= {"log_loss": 0.5, "loss": 0.3, "agreement": 0.08, "accuracy_drop": 0.08}
@@ -39,8 +42,18 @@ def execute(notebook: str) -> None:
         record_timing=False,
         resources={"metadata": {"path": path.parent}},
     ).execute()
-    content.metadata = {"kernelspec": content.metadata["kernelspec"]}
+    normalize(content)
     nbformat.write(content, path)
+
+
+def normalize(content: nbformat.NotebookNode) -> None:
+    """Leave in a notebook what JupyterLab itself would write there, so that it opens unchanged.
+
+    That includes the version of Python: under another one, JupyterLab marks it as changed.
+    """
+    content.metadata = {"kernelspec": KERNELSPEC, "language_info": IPythonKernel.language_info}
+    for cell in content.cells:
+        cell.metadata = {name: cell.metadata[name] for name in ("tags",) if name in cell.metadata}
 
 
 def measure(run: Run) -> dict[str, float]:
@@ -59,7 +72,7 @@ def measure(run: Run) -> dict[str, float]:
 
 
 def tolerance(name: str) -> float:
-    """Return how far a figure may lie off: floats must answer like Keras on any processor."""
+    """Return how far off a figure may be: floats must answer like Keras on any processor."""
     return (
         0.02 if name.startswith("float") and "bytes" not in name else TOLERANCES[name.split()[-1]]
     )
@@ -73,7 +86,7 @@ def expected_metrics(run: Run) -> dict[str, dict[str, float]]:
 
 
 def readme_figure() -> bytes:
-    """Return the JPEG that stands in the tagged cell of notebook 05."""
+    """Return the JPEG in the tagged cell of notebook 05."""
     content = nbformat.read(ROOT / "notebooks" / f"{NOTEBOOKS[4]}.ipynb", as_version=4)
     (cell,) = [c for c in content.cells if FIGURE_TAG in c.metadata.get("tags", [])]
     (jpeg,) = [o["data"]["image/jpeg"] for o in cell.outputs if "image/jpeg" in o.get("data", {})]

@@ -1,4 +1,4 @@
-"""Tests of dermaface.cli, apart from `run`, which tests/test_pipeline.py has."""
+"""Tests of dermaface.cli, apart from `run`, which tests/test_pipeline.py covers."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ def photos(sample_folder, tmp_path):
     return tmp_path
 
 
-def test_predict_prints_a_line_a_photo_and_the_notice(labelled_file, photos, capsys):
+def test_predict_prints_one_line_per_photo_and_the_notice(labelled_file, photos, capsys):
     assert cli.main(["predict", str(labelled_file), str(photos), "--top", "2"]) == 0
     out, err = capsys.readouterr()
     lines = out.splitlines()
@@ -182,7 +182,7 @@ def test_signals_end_a_run_as_ctrl_c_does():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "[130, 143, 129]\n1\n", done.stderr
-    line = "dermaface: interrupted. The same command with --resume goes on with a run.\n"
+    line = "dermaface: interrupted. To continue a run, repeat the command with --resume.\n"
     assert done.stderr == 3 * line + "dermaface: goes on\n"
 
 

@@ -9,6 +9,7 @@ import re
 from dermaface import pipeline, runs
 import nbformat
 import pytest
+import refresh
 import yaml
 
 ROOT = runs.project_root()
@@ -112,9 +113,33 @@ def test_calls_are_short_enough_to_read(notebook):
                 assert sum(word.arg is None for word in call.keywords) <= 1, ast.unparse(call)
 
 
-def test_says_its_language_as_jupyterlab_would(notebook):
+def test_jupyterlab_opens_it_unchanged(notebook):
+    # Saving it in JupyterLab changes no byte; `make test-browser` tries that.
+    path, _ = notebook
+    text = path.read_text(encoding="utf-8")
+    content = nbformat.reads(text, as_version=4)
+    made_by = content.metadata["language_info"]["version"]
+    assert re.fullmatch(r"3\.1[1-3]\.\d+", made_by)
+    refresh.normalize(content)
+    content.metadata["language_info"]["version"] = made_by
+    assert (content.nbformat, content.nbformat_minor) == (4, 5)
+    assert nbformat.writes(content) + "\n" == text
+
+
+def test_no_two_cells_share_an_id_and_every_tag_is_read_by_something(notebook):
     _, content = notebook
-    assert content.metadata["language_info"]["name"] == "python"
+    assert len({cell.id for cell in content.cells}) == len(content.cells)
+    for cell in content.cells:
+        tags = cell.metadata.get("tags", ["parameters"])
+        assert tags and set(tags) <= {"parameters", "nbval-ignore-output", refresh.FIGURE_TAG}
+
+
+def test_all_were_made_by_one_python():
+    made_by = {
+        nbformat.read(path, as_version=4).metadata["language_info"]["version"]
+        for path in (ROOT / "notebooks").glob("*.ipynb")
+    }
+    assert len(made_by) == 1
 
 
 def test_each_parameter_belongs_to_one_notebook_except_the_shared_ones():

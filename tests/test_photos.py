@@ -1,4 +1,4 @@
-"""Tests on real photos with real weights; skipped where they are not there."""
+"""Tests on real photos with real weights; skipped where these are missing."""
 
 import json
 import shutil

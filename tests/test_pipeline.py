@@ -53,7 +53,7 @@ def quick(tmp_path_factory):
 def quick_run(quick, tmp_path_factory):
     """Run the command on a small sample set and return the finished run and its output.
 
-    The folder has a space and an umlaut in its name, and the home folder cannot be written.
+    The folder has a space and an umlaut in its name, and the home folder cannot be written to.
     """
     folder = tmp_path_factory.mktemp("läufe with space")
     arguments = ["run", "--output-dir", str(folder), "--run-name", "quick"]
@@ -158,7 +158,7 @@ def test_a_folder_full_of_awkward_files_goes_through(quick, tmp_path, capsys):
     assert copies.groupby("copies")["split"].nunique().max() == 1
 
 
-def test_a_home_folder_that_cannot_be_written_leaves_no_chatter(quick_run):
+def test_a_home_folder_that_cannot_be_written_to_leaves_no_chatter(quick_run):
     run, _ = quick_run
     for notebook in NOTEBOOKS:
         executed = nbformat.read(run.path(f"notebooks/{notebook}.ipynb"), as_version=4)
@@ -179,7 +179,7 @@ def write_notebook(path, code):
     nbformat.write(notebook, path)
 
 
-def test_a_kernel_that_dies_is_told_in_one_paragraph_with_its_last_words(
+def test_a_kernel_that_dies_is_reported_in_one_paragraph_with_its_last_words(
     tmp_path, monkeypatch, capfd
 ):
     write_notebook(
@@ -222,7 +222,7 @@ def test_a_terminated_run_shuts_its_kernel_down(tmp_path):
     process.terminate()
     _, said = process.communicate(timeout=60)
     assert process.returncode == 143, said
-    assert said == "dermaface: interrupted. The same command with --resume goes on with a run.\n"
+    assert said == "dermaface: interrupted. To continue a run, repeat the command with --resume.\n"
     assert not psutil.pid_exists(int(pid.read_text()[:-1]))
 
 
@@ -318,12 +318,12 @@ def test_an_existing_run_of_photos_is_refused(tmp_path, capsys):
     run = runs.open_run("mine", tmp_path)
     run.update(data={"root": str(tmp_path), "sample": False})
     message = fail(capsys, "run", "--output-dir", str(tmp_path), "--run-name", "mine")
-    assert "exists already" in message and "--resume" in message
+    assert "already exists" in message and "--resume" in message
     assert [p.name for p in run.folder.iterdir()] == ["run.json"]
 
 
 @pytest.mark.slow
-def test_a_run_of_the_sample_that_stopped_early_is_made_anew(tmp_path, capsys):
+def test_a_run_of_the_sample_that_stopped_early_is_replaced(tmp_path, capsys):
     out = ["run", "--output-dir", str(tmp_path), "--run-name", "demo"]
     for _ in range(2):
         message = fail(
@@ -332,17 +332,17 @@ def test_a_run_of_the_sample_that_stopped_early_is_made_anew(tmp_path, capsys):
         assert "leave something" in message
 
 
-def test_a_folder_that_is_no_run_is_refused(tmp_path, capsys):
+def test_a_folder_that_is_not_a_run_is_refused(tmp_path, capsys):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    assert "exists already" in fail(
+    assert "already exists" in fail(
         capsys, "run", "--output-dir", str(tmp_path), "--run-name", "mine"
     )
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
 
 
 @pytest.mark.parametrize("noted", [None, "{", "[]", '{"run_name": "of another program"}'])
-def test_resume_touches_nothing_in_a_folder_that_is_no_run(tmp_path, monkeypatch, capsys, noted):
+def test_resume_touches_nothing_in_a_folder_that_is_not_a_run(tmp_path, monkeypatch, capsys, noted):
     monkeypatch.setattr(pipeline, "_run_notebook", None)
     mine = tmp_path / "mine"
     for name in (".git", ".ssh", "photos"):
@@ -352,7 +352,7 @@ def test_resume_touches_nothing_in_a_folder_that_is_no_run(tmp_path, monkeypatch
         (mine / "run.json").write_text(noted)
     before = {path: path.stat().st_mtime_ns for path in [mine, *mine.rglob("*")]}
     message = fail(capsys, "run", "--output-dir", str(tmp_path), "--run-name", "mine", "--resume")
-    assert "is no run" in message and str(mine) in message
+    assert "is not a run" in message and str(mine) in message
     assert {path: path.stat().st_mtime_ns for path in [mine, *mine.rglob("*")]} == before
 
 
@@ -388,7 +388,7 @@ def test_resume_with_other_photos_touches_nothing(tmp_path, monkeypatch, capsys,
     assert run.path("run.json").read_text() == before and len(list(run.folder.iterdir())) == 1
 
 
-def test_a_sample_run_is_made_anew_without_what_others_put_there(tmp_path, monkeypatch):
+def test_a_sample_run_is_replaced_but_not_what_others_put_there(tmp_path, monkeypatch):
     run = runs.open_run("demo", tmp_path)
     run.update(run_name="demo", data={"sample": True}, notebooks={})
     mine = ("settings.yaml", "notebooks/mine.ipynb", "notes.txt")
@@ -416,7 +416,7 @@ def test_a_run_json_of_something_else_is_refused(tmp_path, capsys, noted):
     (tmp_path / "weird").mkdir()
     (tmp_path / "weird" / "run.json").write_text(json.dumps(noted))
     message = fail(capsys, "run", "--output-dir", str(tmp_path), "--run-name", "weird")
-    assert "exists already" in message
+    assert "already exists" in message
 
 
 def test_what_would_stop_a_notebook_stops_the_command(tmp_path, capsys):
@@ -450,7 +450,7 @@ def test_a_second_run_in_the_same_folder_is_refused(tmp_path, monkeypatch, capsy
     monkeypatch.setattr(pipeline, "_run_notebook", None)
     with run.lock():
         message = fail(capsys, "run", "--output-dir", str(tmp_path), *resume)
-    assert "Another dermaface run works in this folder" in message
+    assert "Another dermaface run is using this folder" in message
     assert run.path("images.csv").read_text() == "of the first run"
 
 
@@ -495,8 +495,8 @@ def test_an_unknown_backbone_stops_before_the_first_notebook(tmp_path, capsys):
         ({"dense_units": "[1"}, "'dense_units' must be of type list; got '\\[1'"),
         ({"dense_units": "[64, wide]"}, "'dense_units' must be of type int; got 'wide'"),
         ({"data": ["a", "b"]}, "'data' must be of type str"),
-        ({"optimizer": "adam"}, "'optimizer' knows adamw, sgd; got 'adam'"),
-        ({"variant_preference": "[int8, flaot32]"}, "'variant_preference' knows .*'flaot32'"),
+        ({"optimizer": "adam"}, "'optimizer' takes adamw, sgd; got 'adam'"),
+        ({"variant_preference": "[int8, flaot32]"}, "'variant_preference' takes .*'flaot32'"),
         ({"learning_rate": ".nan"}, "'learning_rate' must be of type float"),
         ({"epochs": "-1"}, "'epochs' must be a number 0 or more; got -1"),
         ({"image_size": "0"}, "'image_size' must be a number 1 or more; got 0"),

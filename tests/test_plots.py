@@ -1,5 +1,6 @@
 """Tests of dermaface.plots: every figure draws, small, and returns nothing."""
 
+import re
 import warnings
 
 import matplotlib
@@ -10,12 +11,11 @@ from dermaface import plots
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from PIL import Image
 import pytest
 
 NAMES = ["acne", "melasma", "vitiligo"]
-IMAGES = pd.DataFrame(
-    {"label": NAMES * 4, "split": ["train", "validation"] * 6, "width": 160, "height": 120}
-)
+IMAGES = pd.DataFrame({"label": NAMES * 4, "split": ["train", "validation"] * 6})
 HISTORY = pd.DataFrame(
     {
         "stage": ["head"] * 3 + ["fine_tune", "full"],
@@ -25,27 +25,53 @@ HISTORY = pd.DataFrame(
         "val_accuracy": [0.3, 0.5, 0.6, 0.7, 0.6],
     }
 )
-METRICS = {"classes": {name: {"images": 5, "recall": 0.6} for name in NAMES}}
-MISSING = {"classes": METRICS["classes"] | {"melasma": {"images": 0, "recall": None}}}
+RECALL = {"acne": 0.6, "melasma": 0.8, "vitiligo": 0.4}
+METRICS = {
+    "accuracy": 0.6,
+    "classes": {
+        name: {"images": 5, "precision": 0.5, "recall": recall, "f1": 0.5}
+        for name, recall in RECALL.items()
+    },
+}
+NOTHING = {"images": 0, "precision": None, "recall": None, "f1": None}
+MISSING = METRICS | {"classes": METRICS["classes"] | {"melasma": NOTHING}}
 CONVERSION = pd.DataFrame(
-    {"variant": ["float32", "int8"], "bytes": [1600000, 600000], "accuracy": [0.9, 0.89]}
+    {
+        "variant": ["float32", "int8"],
+        "bytes": [1600000, 600000],
+        "accuracy_drop": [0, 0.01],
+        "drop_low": [-0.02, -0.01],
+        "drop_high": [0.02, 0.03],
+    }
 )
+LEVELS = np.random.default_rng(0).normal(0, 40, (8, 60))
 TRIED = pd.DataFrame(
-    {"rate": [0.1, 0.01], "units": [0, 64], "accuracy": [0.9, 0.99], "val_accuracy": [0.8, 0.7]}
+    {
+        "name": ["learning rate 0.003, no inner layer, dropout 0.2", "learning rate 0.00001"],
+        "accuracy": [0.9, 0.99],
+        "val_accuracy": [0.8, 0.7],
+    }
 )
+RANGE = {"smoothed": np.array([2.0, 1.0, 3.0]), "fastest": 0.01, "blows_up": None}
 DIAGRAM = {"stage 1": [("photo", "data"), ("backbone", "frozen"), ("head", "learns")], "": []}
+BLACK = Image.new("RGB", (20, 20))
 FIGURES = {
     "diagram": (DIAGRAM,),
     "stages": ({"head": (410208, (1280,), 14091), "top": (0, (96, 96, 3), 396139)},),
-    "settings": (TRIED, ["rate", "units"]),
+    "range_test": ([1e-5, 0.01, 10], [2.1, np.nan, 90.0], RANGE, [0.001]),
+    "settings": (TRIED, 0.7, 0.9),
+    "differences": (np.eye(3), (-0.1, 0.2), (-0.3, 0.4)),
     "class_counts": (IMAGES, NAMES),
     "class_counts_without_split": (IMAGES.assign(split=""), NAMES),
-    "image_sizes": (IMAGES,),
+    "picture_hashes": ({"a": BLACK, "b": BLACK}, {"a": np.eye(8) > 0, "b": np.eye(8) < 1}),
     "image_grid": ([np.zeros((200, 90, 3))] * 5, ["a\nb"] * 5),
     "curves": (HISTORY,),
+    "curves_of_one_epoch": (HISTORY[:1],),
     "confusion_matrix": (np.eye(3, dtype=int), NAMES),
+    "confusion_matrix_of_many": (np.eye(30, dtype=int), [f"class {n}" for n in range(30)]),
     "class_recall": (METRICS, NAMES),
-    "variants": (CONVERSION, 0.9, "int8"),
+    "variants": (CONVERSION, "int8"),
+    "weight_levels": (LEVELS, np.rint(LEVELS)),
 }
 
 
@@ -73,7 +99,7 @@ def test_notebooks_show_no_warning_that_does_not_name_its_photo(recwarn):
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_draws_once_at_the_agreed_width(name, shown):
-    function = getattr(plots, name.removesuffix("_without_split"))
+    function = getattr(plots, re.sub("_(of|without)_.*", "", name))
     assert function(*FIGURES[name]) is None
     ((size, pixels),) = shown
     assert size[0] in (4, 6, 8)
@@ -89,14 +115,91 @@ def test_validation_is_dashed_and_training_solid(monkeypatch):
     assert lines["training"] == "-" and lines["validation"] == "--"
 
 
-def test_a_class_without_photos_is_named_and_gets_no_dot(monkeypatch):
+def test_settings_are_named_in_words_of_at_most_two_short_lines(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    plots.settings(TRIED, 0.7, 0.9)
+    names = [label.get_text() for label in plt.gcf().axes[0].get_yticklabels()]
+    plt.close("all")
+    assert [name.replace("\n", " ") for name in names] == TRIED["name"].tolist()
+    assert max(len(line) for name in names for line in name.splitlines()) <= 40
+
+
+def test_where_the_loss_blows_up_is_drawn_only_if_it_does(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    drawn = []
+    for blows_up in (None, 1.0):
+        plots.range_test([1e-5, 0.01, 10], [2, 1, 3], RANGE | {"blows_up": blows_up}, [0.001])
+        axes = plt.gcf().axes[0]
+        drawn.append({line.get_label() for line in axes.get_lines()})
+        plt.gcf().canvas.draw()
+        assert "0.00001" in [label.get_text() for label in axes.get_xticklabels()]
+        plt.close("all")
+    assert drawn[1] - drawn[0] == {"blows up"}
+
+
+def test_the_marked_epoch_is_counted_over_all_stages(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    plots.curves(HISTORY)
+    for axes in plt.gcf().axes:
+        dot = axes.get_lines()[2]
+        assert dot.get_xdata().tolist() == [4] and "epoch 4: lowest" in dot.get_label()
+        assert [t.get_text().strip() for t in axes.texts] == ["head", "fine-tuning", "everything"]
+    plt.close("all")
+
+
+def test_a_confusion_matrix_shows_each_count_and_no_zero(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    plots.confusion_matrix(np.array([[7, 0, 2], [0, 8, 0], [1, 0, 0]]), NAMES)
+    (axes,) = plt.gcf().axes
+    shown = {text.get_position(): text.get_text() for text in axes.texts if text.get_text()}
+    plt.close("all")
+    assert shown == {(0.5, 0.5): "7", (2.5, 0.5): "2", (1.5, 1.5): "8", (0.5, 2.5): "1"}
+
+
+def test_the_weakest_class_comes_first_and_one_without_photos_last_without_a_dot(monkeypatch):
     monkeypatch.setattr(plt, "show", lambda: None)
     plots.class_recall(MISSING, NAMES)
     axes = plt.gcf().axes[0]
     plt.close("all")
     names = [label.get_text() for label in axes.get_yticklabels()]
-    assert names == ["acne", "melasma (no photo)", "vitiligo"]
-    assert axes.get_lines()[0].get_ydata().tolist() == [0, 2]
+    assert names == ["vitiligo (2 of 5)", "acne (3 of 5)", "melasma (no photo)"]
+    assert axes.get_lines()[0].get_xdata().tolist() == [0.4, 0.6]
+    assert axes.get_lines()[0].get_ydata().tolist() == [0, 1]
+
+
+def test_accuracies_are_drawn_only_where_they_differ(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    for drops, labels in (
+        ([0, 0.01], ["size (KB)", "points of accuracy lost, with 95 % interval"]),
+        ([0, 0], ["size (KB)"]),
+    ):
+        plots.variants(CONVERSION.assign(accuracy_drop=drops), "int8")
+        assert [axes.get_xlabel() for axes in plt.gcf().axes] == labels
+        plt.close("all")
+
+
+def test_as_many_arrows_miss_the_nearest_level_as_in_the_layer(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    for share in (0.0, 0.25, 1.0):
+        stored = np.rint(LEVELS) + (np.argsort(np.argsort(LEVELS)) % 4 < 4 * share)
+        plots.weight_levels(LEVELS, stored)
+        colours = [arrow.arrowprops["color"] for arrow in plt.gcf().axes[1].texts]
+        plt.close("all")
+        assert len(colours) == 12 and colours.count("#dd8452") == 12 * share
+
+
+@pytest.mark.parametrize("weights", [LEVELS, np.zeros((3, 40)), np.array([[0.0, 127.0]])])
+def test_an_arrow_leads_from_each_shown_weight_to_its_level(weights, monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    stored = np.rint(weights) + (np.arange(weights.shape[1]) % 2)
+    plots.weight_levels(weights, stored)
+    right = plt.gcf().axes[1]
+    plt.close("all")
+    assert right.texts and len(right.texts) == len(right.get_lines())
+    for arrow in right.texts:
+        assert arrow.xy[0] in np.unique(stored) and arrow.xyann[0] in np.unique(weights)
+        near = np.rint(arrow.xyann[0]) == arrow.xy[0]
+        assert arrow.arrowprops["color"] == ("#4c72b0" if near else "#dd8452")
 
 
 @pytest.mark.parametrize("count", [0, 13])

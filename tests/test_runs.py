@@ -90,7 +90,7 @@ def test_a_locked_run_is_refused_until_it_is_free(tmp_path):
     run = runs.open_run("a", tmp_path)
     with run.lock():
         run.update(written="while the run is locked")
-        told = r"Another dermaface run works in this folder: .*a"
+        told = r"Another dermaface run is using this folder: .*a"
         with pytest.raises(ValueError, match=told), run.lock():
             pass
     with run.lock():
@@ -184,31 +184,31 @@ def test_a_notebook_is_stale_when_what_it_read_or_wrote_changes(tmp_path):
     assert not run.is_finished("02_build_model", parameters)
 
 
-def test_a_file_that_only_some_runs_have_may_be_missing_but_not_come_and_go(tmp_path):
+def test_an_optional_file_may_be_absent_but_its_coming_and_going_is_noticed(tmp_path):
     run = runs.open_run("a", tmp_path)
-    for name in runs.READS["04_analyze_curves"]:
-        if name != "scratch.csv":
-            run.path(name).write_text(name)
-    run.start("04_analyze_curves", NAMESPACE)
-    for name in runs.WRITES["04_analyze_curves"]:
-        run.path(name).write_text(name)
-    run.finish("04_analyze_curves")
-    parameters = {"seed": 3, "data": ""}
-    assert run.is_finished("04_analyze_curves", parameters)
-    run.path("scratch.csv").write_text("there")
-    assert not run.is_finished("04_analyze_curves", parameters)
-    run.start("04_analyze_curves", NAMESPACE)
-    run.finish("04_analyze_curves")
-    assert run.is_finished("04_analyze_curves", parameters)
+    for name in ("images.csv", "labels.txt", "model.keras", "history.csv"):
+        run.path(name).write_text("x")
+    analyze, parameters = NOTEBOOKS[3], {"seed": 3, "data": ""}
+    run.start(analyze, NAMESPACE)
+    for name in runs.WRITES[analyze]:
+        run.path(name).write_text("y")
+    run.finish(analyze)
+    key = run.key(analyze)
+    assert run.is_finished(analyze, parameters)
+    run.path("scratch.csv").write_text("z")
+    assert not run.is_finished(analyze, parameters) and run.key(analyze) != key
+    run.start(analyze, NAMESPACE)
+    run.finish(analyze)
+    assert run.is_finished(analyze, parameters)
     run.path("scratch.csv").unlink()
-    assert not run.is_finished("04_analyze_curves", parameters)
+    assert not run.is_finished(analyze, parameters)
 
 
 def test_a_notebook_is_stale_when_a_parameter_that_it_takes_from_another_one_changes(tmp_path):
     run = runs.open_run("a", tmp_path)
 
     def note(notebook, **parameters):
-        """Let a notebook run with these parameters, all files being there and always the same."""
+        """Let a notebook run with these parameters while its files are always the same."""
         namespace = {"seed": 3} | parameters
         run.start(notebook, namespace | {"__annotations__": dict.fromkeys(namespace)})
         run.finish(notebook)

@@ -1,4 +1,4 @@
-"""Test of the package as it is installed: the wheel holds whatever the checkout does."""
+"""Test of the package as it is installed: the wheel holds everything that the checkout does."""
 
 from pathlib import Path
 import shutil

@@ -1,4 +1,4 @@
-"""Tests of what runs the tests elsewhere: it calls the README's commands, and its linters agree."""
+"""Tests of the CI workflow: it calls the README's commands, and its linters agree."""
 
 from pathlib import Path
 import shutil

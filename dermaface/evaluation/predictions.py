@@ -116,7 +116,8 @@ def score_resizers(
         class_names: the classes in index order.
 
     Returns:
-        One row per resizer: `resizer`, `accuracy`, and `agreement` with the first one's answers.
+        One row per resizer: `resizer`, `accuracy`, `agreement` with the first one's answers, and
+        `max_abs_diff`, the largest change of a probability against the first one.
     """
     interpreter = runtime.open_interpreter(content)
     image_size = int(interpreter.get_input_details()[0]["shape"][1])
@@ -125,15 +126,15 @@ def score_resizers(
         pixels = decode_image(root / path, at_least=2 * image_size)
         for name, resizer in RESIZERS.items():
             answers[name].append(_invoke(interpreter, resizer(pixels, image_size)[None])[0])
-    guesses = {
-        name: np.asarray(class_names)[np.argmax(rows, axis=1)] for name, rows in answers.items()
-    }
-    reference = next(iter(guesses.values()))
+    told = {name: np.stack(rows) for name, rows in answers.items()}
+    reference = next(iter(told.values()))
+    labels, names = photos["label"].to_numpy(), np.asarray(class_names)
     return pd.DataFrame(
         {
             "resizer": name,
-            "accuracy": float((guess == photos["label"].to_numpy()).mean()),
-            "agreement": float((guess == reference).mean()),
+            "accuracy": float((names[given.argmax(axis=1)] == labels).mean()),
+            "agreement": float((given.argmax(axis=1) == reference.argmax(axis=1)).mean()),
+            "max_abs_diff": float(np.abs(given - reference).max()),
         }
-        for name, guess in guesses.items()
+        for name, given in told.items()
     )

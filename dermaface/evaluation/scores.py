@@ -52,6 +52,39 @@ def drop_interval(lost: int, won: int, total: int) -> tuple[float, float]:
     return float(max(first - second - half, -1)), float(min(first - second + half, 1))
 
 
+def mean_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """Return the 95 % interval of the mean of which some values are a sample (Student 1908).
+
+    For differences of pairs it is the interval of the paired t test. Student: The probable error of
+    a mean, Biometrika 6(1), 1-25.
+
+    Raises:
+        ValueError: fewer than two values, which say nothing of chance.
+    """
+    if len(values) < 2:
+        raise ValueError(
+            f"An interval needs two values or more, for what differs between them is what is known "
+            f"of chance; got {len(values)}. With notebook 06, set repeats to 2 or more."
+        )
+    mean, error = np.mean(values), scipy.stats.sem(values)
+    half = scipy.stats.t.ppf(0.975, len(values) - 1) * error
+    return float(mean - half), float(mean + half)
+
+
+def choose_setting(differences: np.ndarray) -> str:
+    """Return "winner" if its loss is lower than that of "start" beyond chance, or else "start".
+
+    There are two kinds of chance. Another seed gives another training; other photos give another
+    loss. The winner must be ahead in the 95 % interval over the seeds, and in that over the photos.
+
+    Args:
+        differences: the winner's loss less that of the start, (seeds, photos).
+    """
+    over_seeds = mean_interval(differences.mean(axis=1))
+    over_photos = mean_interval(differences.mean(axis=0))
+    return "winner" if max(over_seeds[1], over_photos[1]) < 0 else "start"
+
+
 def prediction_frame(
     images: pd.DataFrame, probabilities: np.ndarray, class_names: Sequence[str]
 ) -> pd.DataFrame:
@@ -125,6 +158,62 @@ def weakest_first(score: Mapping) -> list[tuple[str, Mapping]]:
     return sorted(measured, key=lambda item: item[1]["recall"])
 
 
+def class_frame(score: Mapping) -> pd.DataFrame:
+    """Return the figures of each class of a split as a table, one row per class.
+
+    Args:
+        score: as from `score`.
+
+    Returns:
+        `images`, `found` (how many of them were recognised), `recall` with its 95 % interval `low`
+        and `high`, `precision` and `f1`; all but the first two are NaN for a class without images.
+    """
+    frame = pd.DataFrame(score["classes"]).T.astype(float).astype({"images": int})
+    frame.insert(1, "found", (frame["recall"].fillna(0) * frame["images"]).round().astype(int))
+    intervals = [
+        accuracy_interval(row.found, row.images) if row.images else (np.nan, np.nan)
+        for row in frame.itertuples()
+    ]
+    frame[["low", "high"]] = intervals
+    return frame["images found recall low high precision f1".split()]
+
+
+def reference_frame(answers: Mapping[str, tuple[int, int]], total: int) -> pd.DataFrame:
+    """Return the accuracies of several ways to answer the same images, one row per way.
+
+    Args:
+        answers: for each way its right answers, and how often it went through the training images.
+        total: all images.
+
+    Returns:
+        `accuracy`, its 95 % interval `low` and `high`, and `passes`.
+    """
+    rows = {
+        name: (right / total, *accuracy_interval(right, total), passes)
+        for name, (right, passes) in answers.items()
+    }
+    columns = ["accuracy", "low", "high", "passes"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def promised_log_loss(probabilities: np.ndarray) -> tuple[float, float]:
+    """Return the log loss that answers promise, which is their mean entropy.
+
+    A model that is right as often as it says comes out there, give or take the margin.
+
+    Args:
+        probabilities: (n, num_classes).
+
+    Returns:
+        The promised log loss in nats, and the 95 % margin around it that chance alone explains.
+    """
+    surprise = -np.log(np.clip(probabilities, 1e-7, 1))
+    promised = (probabilities * surprise).sum(axis=1)
+    variance = (probabilities * surprise**2).sum(axis=1) - promised**2
+    margin = scipy.stats.norm.ppf(0.975) * np.sqrt(variance.sum()) / len(probabilities)
+    return float(promised.mean()), float(margin)
+
+
 def summary_frame(metrics: Mapping[str, dict]) -> pd.DataFrame:
     """Return the figures of each split as a table to show."""
     return pd.DataFrame(
@@ -141,37 +230,6 @@ def summary_frame(metrics: Mapping[str, dict]) -> pd.DataFrame:
     ).T
 
 
-def describe_splits(metrics: Mapping[str, dict]) -> str:
-    """Return in words which of the splits is the one to report, and what none of them measures."""
-    said = (
-        "There is no test split, so the figures are validation (also used to choose) and flatter a "
-        "little. Put some photos into a test folder to get a figure that nobody chose."
-    )
-    if "test" in metrics:
-        said = "Report the test figures: nothing was chosen by those photos."
-    return "\n".join([said, *describe_missing(metrics)])
-
-
-def describe_missing(metrics: Mapping[str, dict]) -> list[str]:
-    """Return a sentence for each split that lacks classes.
-
-    Args:
-        metrics: for each split its figures, as from `score`.
-    """
-    return [
-        f"Not measured: no {split} photo shows {', '.join(missing)}."
-        for split, figures in metrics.items()
-        if (missing := [name for name, e in figures["classes"].items() if not e["images"]])
-    ]
-
-
-def confusion_matrix(predictions: pd.DataFrame, class_names: Sequence[str]) -> np.ndarray:
-    """Return counts (num_classes, num_classes): one row per true class, one column per guess."""
-    return sklearn.metrics.confusion_matrix(
-        predictions["label"], predictions["predicted"], labels=list(class_names)
-    )
-
-
 def confident_mistakes(
     predictions: pd.DataFrame, class_names: Sequence[str], count: int = 8
 ) -> pd.DataFrame:
@@ -179,30 +237,6 @@ def confident_mistakes(
     best = probabilities_of(predictions, class_names).max(axis=1)
     wrong = predictions.assign(probability=best).query("label != predicted")
     return wrong.nlargest(count, "probability")
-
-
-def describe_gap(train_accuracy: float, validation_accuracy: float) -> str:
-    """Return in words what the gap between training and validation accuracy says.
-
-    Args:
-        train_accuracy: 0..1, in the same epoch as the validation accuracy.
-        validation_accuracy: 0..1.
-    """
-    gap = 100 * (train_accuracy - validation_accuracy)
-    figures = (
-        f"{100 * train_accuracy:.0f} % in training, {100 * validation_accuracy:.0f} % in validation"
-    )
-    if gap > 10:
-        return (
-            f"Overfitting ({figures}): the model knows its training photos better than new ones. "
-            "More photos, stronger augmentation or more dropout help."
-        )
-    if train_accuracy < 0.7:
-        return (
-            f"Underfitting ({figures}): the model has not even learnt its training photos. "
-            "More epochs, a higher learning rate or more layers to fine-tune help."
-        )
-    return f"A good fit ({figures}): what the model learnt holds on photos it has not seen."
 
 
 def compare(
@@ -258,6 +292,25 @@ def compare(
                 }
             )
     return pd.DataFrame(rows)
+
+
+def probability_changes(
+    predictions: pd.DataFrame, answers: Mapping[str, np.ndarray], class_names: Sequence[str]
+) -> pd.DataFrame:
+    """Return how far files moved the Keras model's probabilities, photo by photo.
+
+    Args:
+        predictions: the Keras model's, as from `prediction_frame`.
+        answers: for each file its probabilities (n, num_classes), in the same order.
+        class_names: the classes in index order.
+
+    Returns:
+        One row per photo and one column per file: the largest change of any probability.
+    """
+    keras_answers = probabilities_of(predictions, class_names)
+    return pd.DataFrame(
+        {name: np.abs(given - keras_answers).max(axis=1) for name, given in answers.items()}
+    )
 
 
 def changed_answers(

@@ -177,20 +177,9 @@ def apply_backbone(
             reach.
     """
     backbone = get_backbone(name)
-    image_size = pixels.shape[1]
-    if image_size < backbone.smallest:
-        raise ValueError(
-            f"{name} needs an image_size of at least {backbone.smallest} pixels; got {image_size}."
-        )
-    if backbone.width is not None and alpha != 1.0:
-        raise ValueError(
-            f"{name} has a fixed width; alpha must be 1.0 there and got {alpha}. It is for "
-            "mobilenet and mobilenet_v2."
-        )
-    if not alpha > 0:
-        raise ValueError(f"alpha must be positive; got {alpha}.")
+    weights_file = prepare_backbone(name, pixels.shape[1], weights, alpha)
     if is_hub_handle(name):
-        return _apply_hub(name, pixels, weights)
+        return _apply_hub(name, pixels)
 
     from dermaface.quiet_tensorflow import keras
 
@@ -207,22 +196,67 @@ def apply_backbone(
     base = getattr(keras.applications, backbone.application)(
         input_tensor=scaled, include_top=False, weights=None, **options
     )
-    load_weights(base, name, weights, alpha)
+    if weights_file is not None:
+        _load_weights(base, name, weights_file)
     if backbone.application == "EfficientNetB0":
         _set_imagenet_normalization(base)
     return base.output
 
 
-def _apply_hub(name: str, pixels: "keras.KerasTensor", weights: str) -> "keras.KerasTensor":
+def prepare_backbone(
+    name: str, image_size: int, weights: str = "pretrained", alpha: float = 1.0
+) -> Path | None:
+    """Check that `apply_backbone` can do what it is asked, and fetch the weights that Keras lacks.
+
+    Args:
+        name: as for `apply_backbone`.
+        image_size: side of the square input in pixels.
+        weights: as for `apply_backbone`.
+        alpha: as for `apply_backbone`.
+
+    Returns:
+        The weights file; None where there is none, with random weights or a Hub module.
+
+    Raises:
+        ValueError: as for `apply_backbone`.
+    """
+    backbone = get_backbone(name)
+    if image_size < backbone.smallest:
+        raise ValueError(
+            f"{name} needs an image_size of at least {backbone.smallest} pixels; got {image_size}."
+        )
+    if backbone.width is not None and alpha != 1.0:
+        raise ValueError(
+            f"{name} has a fixed width; alpha must be 1.0 there and got {alpha}. It is for "
+            "mobilenet and mobilenet_v2."
+        )
+    if not alpha > 0:
+        raise ValueError(f"alpha must be positive; got {alpha}.")
+    if is_hub_handle(name):
+        if weights != "pretrained":
+            raise ValueError(
+                "A TensorFlow Hub module brings its own weights; weights must be 'pretrained' with "
+                f"{name!r} and got {weights!r}."
+            )
+        return None
+    if weights == "random":
+        return None
+    if weights == "pretrained":
+        return _published_weights(name, alpha)
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        raise ValueError(
+            f"There is no weights file {str(path)!r}. weights must be 'pretrained', 'random' or "
+            "the path of a Keras weights file (.h5 or .weights.h5)."
+        )
+    return path
+
+
+def _apply_hub(name: str, pixels: "keras.KerasTensor") -> "keras.KerasTensor":
     """Put a TensorFlow Hub module on top of a tensor of pixels."""
     from dermaface.model.hub import HubFeatures
     from dermaface.quiet_tensorflow import keras
 
-    if weights != "pretrained":
-        raise ValueError(
-            f"A TensorFlow Hub module brings its own weights; weights must be 'pretrained' with "
-            f"{name!r} and got {weights!r}."
-        )
     scaled = keras.layers.Rescaling(*SCALINGS["0..1"], name="scaling")(pixels)
     return HubFeatures(HUB_HANDLES.get(name, name), name="hub")(scaled)
 
@@ -241,17 +275,8 @@ def _set_imagenet_normalization(base: "keras.Model") -> None:
     layer.finalize_state()
 
 
-def load_weights(base: "keras.Model", name: str, weights: str, alpha: float = 1.0) -> None:
-    """Load the weights that `apply_backbone` is told to take into a backbone's layers."""
-    if weights == "random":
-        return
-    pretrained = weights == "pretrained"
-    path = _published_weights(name, alpha) if pretrained else Path(weights).expanduser()
-    if not path.is_file():
-        raise ValueError(
-            f"There is no weights file {str(path)!r}. weights must be 'pretrained', 'random' or "
-            "the path of a Keras weights file (.h5 or .weights.h5)."
-        )
+def _load_weights(base: "keras.Model", name: str, path: Path) -> None:
+    """Load a weights file into a backbone's layers."""
     try:
         base.load_weights(path)
     except (ValueError, OSError, KeyError) as error:

@@ -6,7 +6,6 @@
 import os
 import re
 from typing import Any
-import warnings
 
 from dermaface.quiet import quiet
 from dermaface.quiet_tensorflow import keras, tf
@@ -16,10 +15,10 @@ from dermaface.quiet_tensorflow import keras, tf
 class HubFeatures(keras.layers.Layer):
     """Calls a TensorFlow Hub module: images (batch, height, width, 3), 0..1, to its features.
 
-    The module's variables are the layer's weights: they are frozen and trained by `trainable`,
+    The module's variables are the layer's weights: they are frozen or trained by `trainable`,
     stored in a `.keras` file, and converted with the model. The module always runs in inference
     mode, so the statistics of its BatchNormalization never move. The `.keras` file names the
-    handle, which must be within reach when the file is loaded.
+    handle, which must be available when the file is loaded.
 
     Args:
         handle: URL, Kaggle handle or folder of a module.
@@ -31,7 +30,7 @@ class HubFeatures(keras.layers.Layer):
         self.handle = handle
         self._module = load_module(handle)
         self._shared = [
-            # A Keras variable made of a TensorFlow variable shares its value.
+            # A Keras variable made from a TensorFlow variable shares its value.
             keras.Variable(
                 initializer=variable,
                 trainable=trainable,
@@ -50,7 +49,7 @@ class HubFeatures(keras.layers.Layer):
             raise ValueError(
                 f"The module {self.handle!r} does not take images of shape "
                 f"{tuple(images.shape[1:])}: set image_size to the size that it was made for, "
-                f"which its page names. ({str(error).strip().splitlines()[0]})"
+                f"which its page gives. ({str(error).strip().splitlines()[0]})"
             ) from error
         if isinstance(features, dict):
             features = features.get("default", next(iter(features.values())))
@@ -62,7 +61,7 @@ class HubFeatures(keras.layers.Layer):
         return features
 
     def _run(self, images: tf.Tensor) -> tf.Tensor | dict[str, tf.Tensor]:
-        """Call the module the way that its format asks for."""
+        """Call the module as its format requires."""
         module = self._module
         if callable(module):
             arguments = module.__call__.function_spec.fullargspec.args
@@ -84,10 +83,9 @@ def load_module(handle: str) -> Any:
             "google/mobilenet-v2/tensorFlow2/100-224-feature-vector/2", or a SavedModel folder.
 
     Raises:
-        ValueError: it is out of reach, or not a module of images to features.
+        ValueError: it cannot be reached, or does not take images to features.
     """
-    with quiet(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it imports pkg_resources, which is deprecated
+    with quiet():
         import tensorflow_hub
     handle = os.path.expanduser(handle)
     if re.fullmatch(r"[\w.-]+(/[\w.-]+){4}", handle) and not os.path.isdir(handle):
@@ -97,11 +95,11 @@ def load_module(handle: str) -> Any:
             module = tensorflow_hub.load(handle)
     except Exception as error:  # what the network, the archive and the file system may raise
         raise ValueError(
-            f"The TensorFlow Hub module {handle!r} is out of reach "
+            f"The TensorFlow Hub module {handle!r} cannot be reached "
             f"({str(error).strip().splitlines()[0]}). Check the handle and the network. Without a "
             "network, give the path of its unpacked folder, the one with saved_model.pb in it, as "
-            "backbone; or name with the environment variable TFHUB_CACHE_DIR a folder into which "
-            "it was downloaded before; or use a Keras backbone such as 'mobilenet_v2'."
+            "backbone; or set the environment variable TFHUB_CACHE_DIR to a folder into which it "
+            "was downloaded before; or use a Keras backbone such as 'mobilenet_v2'."
         ) from error
     if not callable(module) and _signature_name(module) is None:
         raise ValueError(
@@ -112,7 +110,7 @@ def load_module(handle: str) -> Any:
 
 
 def _signature_name(module: Any) -> str | None:
-    """Return the signature to call: of the format of TensorFlow 1, or what Keras exports."""
+    """Return the signature to call: that of TensorFlow 1's format, or of what Keras exports."""
     names = getattr(module, "signatures", {})
     return next((name for name in ("default", "serving_default") if name in names), None)
 

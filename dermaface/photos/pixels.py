@@ -16,12 +16,12 @@ IMAGE_SUFFIXES = frozenset(
 )
 # `blur_score` depends on the size, so it is always measured at this one.
 BLUR_SIZE = 224
-# What the decoder says of a JPEG file that lacks data inside.
+# What the decoder says about a JPEG file that is missing data inside.
 GAPS = ("premature end of data segment", "bad Huffman code", "instead of RST")
 NOT_REGULAR = "it is a pipe, a socket or a device, not a regular file"
 
-# Large photos are fine; Pillow still refuses what has twice as many pixels. Filters belong to the
-# whole process: one that is set and taken back around each photo comes apart among threads.
+# Large photos are fine; Pillow still refuses those with twice as many pixels. Filters belong to the
+# whole process: setting one and taking it back around each photo goes wrong in threads.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
@@ -49,7 +49,7 @@ def decode_image(path: str | Path | BinaryIO, at_least: int | None = None) -> np
     """Decode an image file upright and in RGB, as a photo viewer shows it.
 
     Args:
-        path: an image file, or one that is open.
+        path: an image file, or an open one.
         at_least: a JPEG is decoded at the smallest of 1/8, 1/4, 1/2 of its size whose shorter side
             is still at least this many pixels; None decodes it at full size.
 
@@ -58,8 +58,8 @@ def decode_image(path: str | Path | BinaryIO, at_least: int | None = None) -> np
 
     Raises:
         ValueError: there is no such file, it is not a regular file, it is not an image that can be
-            read to its end, a JPEG lacks data inside, it has several frames, or so many pixels
-            that it may be a decompression bomb.
+            read to its end, it is a JPEG that is missing data inside, it has several frames, or
+            it has so many pixels that it may be a decompression bomb.
     """
     return describe_image(path, at_least)[0]
 
@@ -92,7 +92,7 @@ def describe_image(
     except UnidentifiedImageError as error:
         raise ValueError(f"{name} is not an image that Pillow can read.") from error
     except Image.DecompressionBombError as error:
-        raise ValueError(f"{name} has too many pixels to be safe to decode.") from error
+        raise ValueError(f"{name} has too many pixels to be decoded safely.") from error
     except Exception as error:  # decoders report damage in any way, depending on the format
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise ValueError(f"{name} cannot be read as an image: {reason}.") from error
@@ -101,7 +101,7 @@ def describe_image(
 def _open_regular(
     path: str | Path | BinaryIO,
 ) -> contextlib.AbstractContextManager[BinaryIO]:
-    """Open a file, unless it is open, but never one that may keep the reader waiting for ever.
+    """Open a file unless it is open, but never one that may keep the reader waiting forever.
 
     Raises:
         ValueError: it is a pipe, a socket or a device.
@@ -127,7 +127,7 @@ def _describe_open_image(file: BinaryIO, at_least: int | None) -> tuple[np.ndarr
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
         # Text, NaN and the like turn nothing in `exif_transpose`; 6.0 turns like 6.
         facts["orientation"] = int(orientation) if orientation in range(1, 9) else 1
-        # Pillow gives the size of a lying TIFF file upright at once.
+        # Pillow gives the size of a TIFF file that lies on its side as the upright one.
         if facts["orientation"] >= 5 and image.format != "TIFF":
             width, height = height, width
         facts |= {"width": width, "height": height}
@@ -142,7 +142,7 @@ def _describe_open_image(file: BinaryIO, at_least: int | None) -> tuple[np.ndarr
 
 
 def _refuse_gaps(content: bytes) -> None:
-    """Refuse a JPEG file that lacks data inside, which Pillow fills with grey without a word.
+    """Refuse a JPEG file that is missing data inside, which Pillow silently fills with grey.
 
     Raises:
         ValueError: the decoder met the end of a piece of the picture, or nonsense, too early.
@@ -153,7 +153,7 @@ def _refuse_gaps(content: bytes) -> None:
         # It also complains about harmless bytes between pieces, and about kinds that it cannot
         # read, such as CMYK.
         if any(words in str(error) for words in GAPS):
-            raise ValueError(f"data are missing inside or damaged ({error})") from error
+            raise ValueError(f"data is missing inside it, or damaged ({error})") from error
 
 
 def printable_path(path: str | Path) -> str:
@@ -166,7 +166,7 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
     """Return an image's pixels in RGB: 16 bits as their upper 8, transparent parts on white."""
     if image.mode.startswith("I"):
         levels = np.asarray(image, dtype=np.int64)
-        # Whole numbers of 32 bits (mode I) hold 8 bits or 16 of them, and no file says which.
+        # 32-bit whole numbers (mode I) hold levels of 8 bits or of 16, and no file says which.
         if image.mode != "I" or levels.max() > 255:
             levels = levels // 256
         return np.repeat(np.clip(levels, 0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
@@ -203,7 +203,7 @@ def resize(pixels: np.ndarray, image_size: int) -> np.ndarray:
     """Stretch an image to a square: bilinear, half-pixel centres, no antialiasing.
 
     The same arithmetic as `tf.image.resize(..., antialias=False)`, TensorFlow's default. Pillow's
-    and most browsers' high-quality resizers smooth first and give other pixels.
+    and most browsers' high-quality resizers smooth first and give different pixels.
 
     Args:
         pixels: uint8 array of shape (height, width, 3), 0..255.
@@ -220,7 +220,7 @@ def resize(pixels: np.ndarray, image_size: int) -> np.ndarray:
     along = along[:, None]
     above = upper[:, left] + (upper[:, right] - upper[:, left]) * along
     below = lower[:, left] + (lower[:, right] - lower[:, left]) * along
-    # Row by row in memory, because clients such as MediaPipe take no notice of an array's strides.
+    # Row by row in memory, because clients such as MediaPipe ignore an array's strides.
     return np.rint(above + (below - above) * down[:, None, None]).astype(np.uint8, order="C")
 
 
@@ -234,7 +234,7 @@ def _neighbours(old_size: int, new_size: int) -> tuple[np.ndarray, np.ndarray, n
 
 
 def find_image_files(folder: str | Path) -> list[Path]:
-    """Return the files below a folder that look like images by their names, sorted."""
+    """Return the files below a folder whose names look like images, sorted."""
     return sorted(
         Path(parent) / name
         for parent, folders, names in os.walk(folder)

@@ -1,4 +1,4 @@
-"""Draw the built-in sample set: small "face skin" pictures in 11 classes, so that all runs offline.
+"""Draw the built-in sample set, "face skin" pictures in 11 classes, so everything runs offline.
 
 Every picture is a little scene. A patch of skin has a colour (`albedo`), a surface that light
 falls on (`relief`) and shiny spots (`gloss`). A class adds its signs to the three; all classes
@@ -6,8 +6,8 @@ share the same distractors (moles, freckles, hair, an eye, a mouth). `_photograp
 picture of the scene: light from one side, shadows, a colour cast, blur and noise.
 
 How photos are split follows from the bytes of their files, so every computer must draw the same
-bytes. All is therefore computed in float64 and rounded once, at the end; and masks have soft edges,
-so that a last digit that another processor rounds otherwise does not show.
+bytes. Everything is therefore computed in float64 and rounded once, at the end; and masks have soft
+edges, so that a last digit that another processor rounds differently does not show.
 
 Lengths are in units of the picture's shorter side, the origin is in the middle, y points down.
 """
@@ -76,7 +76,7 @@ class Skin:
 
 
 def _ramp(values: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
-    """Go smoothly from 0 at `low` to 1 at `high`; falls where `low > high`."""
+    """Rise smoothly from 0 at `low` to 1 at `high`; fall if `low > high`."""
     t = np.clip((values - low) / (high - low), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 
@@ -102,7 +102,8 @@ def _spline(size: int, cells: int) -> np.ndarray:
 def _noise(rng: Generator, shape: tuple[int, ...], *cells: int) -> np.ndarray:
     """Return a smooth random field, mean 0 and deviation near 1.
 
-    Each of `cells` is how many bumps fit across, once an octave; each counts half the one before.
+    Each of `cells`, one per octave, is how many bumps fit across; each counts half as much as the
+    one before.
     """
     field, weight, power = np.zeros(shape), 1.0, 0.0
     for n in cells:
@@ -167,7 +168,7 @@ def _scatter(
 ) -> list[Disc]:
     """Place up to `count` discs, of radii in the range `sizes`, in the ellipse `area`.
 
-    They lie `gap` times the sum of their radii apart.
+    Their centres lie at least `gap` times the sum of their radii apart.
     """
     discs: list[Disc] = []
     for _ in range(6 * count):
@@ -351,7 +352,7 @@ def _distract(skin: Skin, rng: Generator) -> None:
         if rng.uniform() < chance:
             draw_one(skin, rng)
     if rng.uniform() < 0.12:
-        # One pimple is not acne yet.
+        # One pimple is not yet acne.
         x, y = rng.uniform(-0.42, 0.42, 2)
         _draw_bump(skin, rng, x, y, rng.uniform(0.02, 0.035), 0.6, rng.uniform(0, 0.6))
 

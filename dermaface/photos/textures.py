@@ -1,4 +1,4 @@
-"""Drawn textures that are nobody's class."""
+"""Drawn textures that belong to no class."""
 
 from collections.abc import Iterable
 import functools
@@ -14,7 +14,7 @@ Points = Iterable[np.ndarray]
 
 @functools.cache
 def _canvas(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return x and y in -1..1, (size, size), and how often the waves of each FFT bin fit in."""
+    """Return x and y in -1..1, (size, size), and how many waves of each FFT bin fit in."""
     axis = (np.arange(size, dtype="float32") + 0.5) * 2 / size - 1
     y, x = np.meshgrid(axis, axis, indexing="ij")
     fy, fx = np.meshgrid(np.fft.fftfreq(size), np.fft.rfftfreq(size), indexing="ij")
@@ -38,7 +38,7 @@ def _noise(
     """Return noise (size, size) of mean 0 and deviation 1 whose amplitude falls as f**-roughness.
 
     `low` is where the fall begins, in waves per picture; `band` keeps only frequencies
-    about that one.
+    near that one.
     """
     _, _, fx, fy = _canvas(size)
     frequency = np.sqrt(fx**2 + fy**2)
@@ -105,7 +105,7 @@ MARKS = {
     "mottled": lambda u, v, noise, rng: np.minimum(1 - np.hypot(u, v), 0.4 * noise + 0.1),
 }
 
-# Marks told apart by how they lie or how they are shaded: (shape, arrangement, size, shading).
+# Marks told apart by how they are arranged or shaded: (shape, arrangement, size, shading).
 ARRANGED = {
     "dome": ("disc", "scattered", None, "dome"),
     "glow": ("disc", "scattered", None, "glow"),
@@ -211,7 +211,7 @@ def _threads(x: np.ndarray, y: np.ndarray, rng: Generator) -> np.ndarray:
 
 
 def _wave(values: np.ndarray, rng: Generator) -> np.ndarray:
-    """Turn a phase in turns into stripes of random share and softness."""
+    """Turn a phase, counted in turns, into stripes of random width and softness."""
     return _step(np.cos(2 * np.pi * values) - rng.uniform(-0.6, 0.6), rng.uniform(0.3, 2))
 
 
@@ -291,7 +291,7 @@ NOISES = {
     ),
 }
 CELLS = ("cells", "cracks", "pebbles", "flakes")
-# A dash is seen in `hatching` alone.
+# A dash is seen only in `hatching`.
 FAMILIES = (*(mark for mark in MARKS if mark != "dash"), *ARRANGED, *LINES, *CELLS, *NOISES)
 
 
@@ -328,7 +328,7 @@ def _window(rng: Generator, size: int) -> np.ndarray:
 
 
 def _ground_colour(rng: Generator) -> np.ndarray:
-    """Return a colour 0..1, two times in three on the way from pale pink to dark brown."""
+    """Return a colour 0..1; about two in three lie between pale pink and dark brown."""
     if rng.random() < 0.35:
         return rng.uniform(0.15, 0.95) + rng.normal(0, 0.15, 3)
     t = rng.random()

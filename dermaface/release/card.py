@@ -3,14 +3,19 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dermaface.evaluation.scores import describe_missing, weakest_first
+from dermaface.evaluation.scores import weakest_first
 from dermaface.photos import images
 from dermaface.photos.splits import SPLITS, TIES, across_splits, count_words
+from dermaface.readings.analyze_curves import unmeasured
 from dermaface.runs import Run
 from dermaface.tflite import runtime
 import numpy as np
 
 TEMPLATE = Path(__file__).with_name("card.md")
+FAMILIAR = (
+    " The backbone `tiny` learnt on patterns of these very kinds, so they\n"
+    "are no strangers to it, and the figure proves nothing about photos of other things."
+)
 
 
 def strangers_told(classifier: runtime.Classifier, pictures: Sequence[np.ndarray]) -> dict:
@@ -76,9 +81,10 @@ def model_card(run: Run, description: Mapping, strangers: Mapping) -> str:
         lost=100 * figures["accuracy_drop"],
         least=100 * figures["drop_low"],
         most=100 * figures["drop_high"],
-        missing="".join(f"- {sentence}\n" for sentence in describe_missing(scores)),
+        missing="".join(f"- {sentence}\n" for sentence in unmeasured(scores)),
         rows="\n".join(classes),
         strangers=strangers,
+        familiar=FAMILIAR if run.parameters("02_build_model")["backbone"] == "tiny" else "",
         resizers="\n".join(
             f"| {row['resizer']} | {row['accuracy']:.3f} | {row['agreement']:.3f} |"
             for row in description["resizers"]

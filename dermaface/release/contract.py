@@ -1,4 +1,4 @@
-"""What a release must hold, and the proof of it wherever it arrives; base install alone."""
+"""What a release must hold, and its proof wherever it arrives; needs only the base install."""
 
 import hashlib
 import json
@@ -11,8 +11,8 @@ from dermaface.tflite import runtime
 import fastjsonschema
 import numpy as np
 
-# How far an answer may lie off the expected probabilities. Kernels of other processors round other
-# last digits; in 8 bits such a digit can grow on its way through the layers.
+# How far an answer may be from the expected probabilities. Another processor rounds last digits
+# differently; in 8 bits, such a difference can grow on its way through the layers.
 TOLERANCES = {"float32": 0.001, "float16": 0.005, "int8_weights": 0.005}
 INTEGER_TOLERANCE = 0.05
 GOLDEN_PICTURES = 10
@@ -28,7 +28,7 @@ def _record(**fields: dict) -> dict:
     return {"type": "object", "properties": fields, "required": list(fields)}
 
 
-# What `check_release` needs of the two files.
+# What `check_release` needs from the two files.
 MODEL_SCHEMA = _record(
     bytes={"type": "integer"},
     sha256=_TEXT | _SHA256,
@@ -63,14 +63,14 @@ EXPECTED_SCHEMA = _record(
 def check_release(folder: str | Path) -> list[str]:
     """Prove that a release folder is whole and that its model answers here as it did at home.
 
-    How much is asked is fixed here, not by the folder: `GOLDEN_PICTURES` different pictures at the
-    least, and the tolerance of the file's variant.
+    How much is asked is fixed here, not by the folder: at least `GOLDEN_PICTURES` different
+    pictures, and the tolerance of the file's variant.
 
     Args:
         folder: `release/` of a run, as `write_release` makes it.
 
     Returns:
-        What was checked, a line each.
+        What was checked, one line each.
 
     Raises:
         ValueError: something is missing or changed, the labels differ between the files, the model
@@ -110,20 +110,20 @@ def check_release(folder: str | Path) -> list[str]:
     if found.input != (taken["type"].upper(), taken["scale"], taken["zero_point"]) or (
         taken["shape"] != [1, classifier.image_size, classifier.image_size, 3]
     ):
-        raise ValueError("model.tflite takes another input than model.json says.")
+        raise ValueError("model.tflite does not take the input that model.json describes.")
     for name, value in classifier.facts.items():
         # The file's own hash is taken without its archive, model.json's with it.
         if name != "sha256" and described.get(name) != value:
             raise ValueError(
-                f"model.json says another {name} than model.tflite, which carries {value!r}. One "
-                "of the two belongs to another release, or was changed by hand."
+                f"model.json and model.tflite differ in {name}; model.tflite carries {value!r}. "
+                "One of the two belongs to another release, or was changed by hand."
             )
     lines.append(f"variant: {found.kind}, takes {found.input[0].lower()} pixels 0..255")
     tolerance = TOLERANCES.get(found.kind, INTEGER_TOLERANCE)
     if expected["tolerance"] > tolerance:
         raise ValueError(
-            f"golden/expected.json allows answers to lie {expected['tolerance']} off; for a file "
-            f"of the variant {found.kind} no more than {tolerance} is right."
+            f"golden/expected.json allows answers to be {expected['tolerance']} off; for a file "
+            f"of the variant {found.kind}, at most {tolerance} is allowed."
         )
     return lines + _replay_golden(folder / "golden", expected["pictures"], classifier, tolerance)
 
@@ -164,12 +164,12 @@ def _replay_golden(
                 raise ValueError(
                     f"For {str(path)!r}, the model says {guess} and {entry['predicted']} is "
                     f"expected; a probability is off by {off:.4f}, where {tolerance} is allowed. "
-                    "This file or this runtime does not answer as was measured."
+                    "This file or this runtime does not answer as measured."
                 )
     # A picture and its input show the same; what counts is what the model is shown.
     if len(seen) < GOLDEN_PICTURES:
         raise ValueError(
-            f"golden/expected.json has {len(seen)} different pictures, where {GOLDEN_PICTURES} are "
+            f"golden/expected.json has {len(seen)} different pictures, but {GOLDEN_PICTURES} are "
             "needed to prove a file."
         )
     return [f"golden: {len(pictures)} pictures answered as expected, at most {largest:.4f} off"]
@@ -179,7 +179,7 @@ def _read_json(path: Path, schema: dict) -> dict:
     """Return what a JSON file of a release folder holds.
 
     Raises:
-        ValueError: it is not there, damaged, or not as the schema has it.
+        ValueError: it is not there, damaged, or does not fit the schema.
     """
     if not path.is_file():
         raise ValueError(
@@ -189,7 +189,7 @@ def _read_json(path: Path, schema: dict) -> dict:
     def to_number(text: str) -> float:
         # NaN and Infinity come here, and so does 1e999.
         if not math.isfinite(float(text)):
-            raise ValueError(f"{text} is no number in JSON")
+            raise ValueError(f"{text} is not a number in JSON")
         return float(text)
 
     try:
@@ -200,4 +200,4 @@ def _read_json(path: Path, schema: dict) -> dict:
     try:
         return fastjsonschema.validate(schema, content)
     except fastjsonschema.JsonSchemaValueException as error:
-        raise ValueError(f"{str(path)!r} is not as a release has it: {error}.") from error
+        raise ValueError(f"{str(path)!r} does not hold what a release needs: {error}.") from error

@@ -5,6 +5,7 @@ import hashlib
 import json
 from pathlib import Path
 import shutil
+from typing import Any
 import zipfile
 
 import dermaface
@@ -12,7 +13,7 @@ from dermaface.photos import images, sample
 from dermaface.photos.pixels import decode_image, load_image
 from dermaface.photos.splits import SPLITS
 from dermaface.release import contract
-from dermaface.release.card import model_card, strangers_told
+from dermaface.release.card import model_card
 from dermaface.runs import Run, atomic_path, hash_file, write_json
 from dermaface.tflite import file as tflite_file
 from dermaface.tflite import runtime
@@ -29,8 +30,29 @@ PIXEL_RULE = (
 )
 
 
+def label_files(
+    run: Run, files: Mapping[str, bytes], min_confidence: float, recipes: Mapping[str, str]
+) -> dict[str, bytes]:
+    """Return `.tflite` files that carry the run's labels and the facts about them.
+
+    Args:
+        run: its `labels.txt`, `model.keras` and `run.json` are read.
+        files: a variant and the content of its file.
+        min_confidence: the probability below which an answer means "not sure".
+        recipes: for each variant, in words, how its file was made.
+    """
+    return {
+        variant: tflite_file.embed(
+            content,
+            run.class_names,
+            facts_for(run, variant, min_confidence=min_confidence, recipe=recipes[variant]),
+        )
+        for variant, content in files.items()
+    }
+
+
 def facts_for(run: Run, variant: str, **more: object) -> dict:
-    """Return the facts that ride inside every `.tflite` file of a run.
+    """Return the facts that every `.tflite` file of a run carries.
 
     Args:
         run: its `model.keras` and `run.json` are read.
@@ -40,7 +62,7 @@ def facts_for(run: Run, variant: str, **more: object) -> dict:
     Returns:
         Names and values for JSON. `keras_model_sha256` is the SHA-256 of `config.json` and
         `model.weights.h5`, one after the other, as `model.keras` holds them: the archive's other
-        part tells when it was saved. `unzip -p model.keras config.json model.weights.h5 |
+        part says when it was saved. `unzip -p model.keras config.json model.weights.h5 |
         sha256sum` gives the same.
     """
     with zipfile.ZipFile(run.path("model.keras")) as archive:
@@ -60,7 +82,7 @@ def facts_for(run: Run, variant: str, **more: object) -> dict:
 
 
 def withdraw(run: Run) -> None:
-    """Remove an earlier `release/` of the run, which another model or other limits allowed."""
+    """Remove an earlier `release/` of the run, which passed with another model or other limits."""
     shutil.rmtree(run.path("release"), ignore_errors=True)
 
 
@@ -68,30 +90,24 @@ def write_release(
     run: Run,
     variant: str,
     conversion: pd.DataFrame,
-    scores: Mapping[str, dict],
-    *,
+    measured: Mapping[str, Any],
     limits: Mapping[str, float],
-    resizers: pd.DataFrame,
-    recipe: str = "",
-    strangers: Sequence[np.ndarray] = (),
     photos: Sequence[str] = (),
 ) -> None:
     """Write `release/` in one step: the file, its contract, golden pictures and the model card.
 
     The folder is proven as its receiver will prove it, by `contract.check_release`, before it gets
-    its name; where that fails there is none.
+    its name; if that fails, there is none.
 
     Args:
         run: its `tflite/VARIANT.tflite`, `labels.txt`, `images.csv` and `run.json` are read.
         variant: the chosen one.
-        conversion: its rows, for the figures.
-        scores: for each split the figures of the chosen file, as from `score`.
+        conversion: the rows of `conversion.csv`, for the figures.
+        measured: what else was measured of the chosen file: `scores`, for each split its figures,
+            as from `score`; `resizers`, as from `score_resizers`; `strangers`, as from
+            `strangers_told`.
         limits: names and values of the gate's limits.
-        resizers: as from `score_resizers`.
-        recipe: how the file was quantized, in words.
-        strangers: pictures of none of the classes, uint8 (height, width, 3); what the file says to
-            them goes into the model card.
-        photos: paths of the user's own photos, relative to the data root, that shall be golden
+        photos: paths of the user's own photos, relative to the data root, that become golden
             pictures, too; only their pixels are copied.
     """
     content = run.path(f"tflite/{variant}.tflite").read_bytes()
@@ -107,7 +123,6 @@ def write_release(
         "min_runtime": f"TensorFlow Lite {found.min_runtime}",
         "operators": found.operators,
         "float_operators": list(found.float_operators),
-        "recipe": recipe,
         "input": {
             "shape": [1, image_size, image_size, 3],
             "type": kind.lower(),
@@ -116,15 +131,15 @@ def write_release(
             "zero_point": zero_point,
             "pixel_rule": PIXEL_RULE,
         },
-        "output": {"type": "float32", "meaning": "a probability a class, in the order of labels"},
+        "output": {"type": "float32", "meaning": "one probability per class, in label order"},
         "labels": run.class_names,
         "labels_sha256": hashlib.sha256(labels_text.encode("utf-8")).hexdigest(),
         "data_fingerprint": run.read()["data"]["fingerprint"],
         "data_images": {split: int(count) for split, count in counted.items()},
         "limits": dict(limits),
         "figures": _plain_records(figures),
-        "scores": dict(scores),
-        "resizers": _plain_records(resizers),
+        "scores": dict(measured["scores"]),
+        "resizers": _plain_records(measured["resizers"]),
         "golden": "golden/expected.json: pictures and the probabilities that the file gave them",
     }
     with atomic_path(run.path("release")) as folder:
@@ -136,7 +151,7 @@ def write_release(
         classifier = runtime.Classifier(folder / "model.tflite")
         own = [decode_image(run.data_root / path, 2 * image_size) for path in photos]
         write_golden(folder / "golden", classifier, variant, own)
-        card = model_card(run, description, strangers_told(classifier, strangers))
+        card = model_card(run, description, measured["strangers"])
         (folder / "MODEL_CARD.md").write_text(card, encoding="utf-8")
         contract.check_release(folder)
 
@@ -155,12 +170,12 @@ def write_golden(
     variant: str,
     photos: Sequence[np.ndarray] = (),
 ) -> None:
-    """Write pictures and the answers that a right client gets for them.
+    """Write pictures and the answers that a correct client gets for them.
 
-    There are ten drawn pictures, one of them a JPEG file that lies on its side by EXIF, one large
-    enough to be decoded at reduced size; then the photos. Beside each `picture` stands its `input`,
-    resized by the pixel rule, so that a client whose answers are off sees whether its resizing or
-    its feeding is to blame.
+    There are ten drawn pictures, one of them a JPEG file that lies on its side and says so in EXIF,
+    one large enough to be decoded at reduced size; then the photos. Beside each `picture` stands
+    its `input`, resized by the pixel rule, so that a client whose answers are off sees whether its
+    resizing or its feeding is to blame.
 
     Args:
         folder: where to write; it is made.
@@ -175,7 +190,7 @@ def write_golden(
         picture = sample.draw(class_name, np.random.default_rng([20, number]))
         if number == contract.GOLDEN_PICTURES - 2:
             name, exif = f"picture_{number:02d}.jpg", Image.Exif()
-            exif[0x0112] = 6  # a viewer turns it by a quarter to the right
+            exif[0x0112] = 6  # a viewer turns it a quarter to the right
             picture.rotate(90, expand=True).save(folder / name, quality=95, exif=exif)
         elif number == contract.GOLDEN_PICTURES - 1:
             name, times = f"picture_{number:02d}.jpg", -(-5 * classifier.image_size // 144)
@@ -205,8 +220,8 @@ def write_golden(
             }
         )
     expected = {
-        "what": "Read each picture by the pixel rule of model.json, or feed its input as it is: "
-        "no probability may lie further off than the tolerance. The pictures are drawn and need "
+        "what": "Read each picture by the pixel rule in model.json, or feed its input as it is: "
+        "no probability may be off by more than the tolerance. The pictures are drawn and need "
         "not show any of the classes.",
         "tolerance": contract.TOLERANCES.get(variant, contract.INTEGER_TOLERANCE),
         "labels": classifier.labels,

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from dermaface.evaluation.predictions import predict_tflite
-from dermaface.evaluation.scores import compare, describe_missing, weakest_first
+from dermaface.evaluation.predictions import latency_columns, predict_tflite
+from dermaface.evaluation.scores import CONVERSION_COLUMNS, compare, weakest_first
+from dermaface.readings.analyze_curves import unmeasured
 from dermaface.tflite import file as tflite_file
 from dermaface.tflite import runtime
+import numpy as np
 import pandas as pd
 
 
@@ -28,8 +30,18 @@ def find_problem(content: bytes, variant: str, class_names: Sequence[str]) -> st
     return ""
 
 
+def audit_files(files: Mapping[str, bytes]) -> pd.DataFrame:
+    """Return what each file is, whatever its name says, one row per variant.
+
+    Args:
+        files: a variant and the content of its file.
+    """
+    rows = {variant: tflite_file.audit(content).summary for variant, content in files.items()}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
 def gate(
-    conversion: pd.DataFrame, max_accuracy_drop: float, min_agreement: float, max_bytes: int = 0
+    conversion: pd.DataFrame, max_accuracy_drop: float, min_agreement: float, max_bytes: float = 0
 ) -> pd.Series:
     """Tell for each row whether it keeps what was asked, allowing for one photo at the least.
 
@@ -64,13 +76,45 @@ def gate(
     return passed
 
 
+def compare_files(
+    files: Mapping[str, bytes],
+    predictions: pd.DataFrame,
+    dataset: Iterable,
+    class_names: Sequence[str],
+    limits: Mapping[str, float],
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Ask every file about every held-out photo, time it, look into it, and judge it.
+
+    Args:
+        files: a variant and the content of its file, with its metadata.
+        predictions: the Keras model's, as from `prediction_frame`.
+        dataset: the same photos as from `datasets.make_dataset`.
+        class_names: the classes in index order.
+        limits: `max_accuracy_drop`, `min_agreement` and `max_bytes`, as in `gate`.
+
+    Returns:
+        The rows of `conversion.csv`, one for each variant and split; and for each variant its
+        probabilities, (n, num_classes).
+    """
+    answers = predict_tflite(files, dataset)
+    conversion = compare(predictions, answers, class_names)
+    measured = {
+        "bytes": {variant: len(content) for variant, content in files.items()},
+        "problem": {v: find_problem(content, v, class_names) for v, content in files.items()},
+        **latency_columns(files).to_dict(),
+    }
+    for name, values in measured.items():
+        conversion[name] = conversion["variant"].map(values)
+    conversion["passed"] = gate(conversion, **limits)
+    return conversion[[*CONVERSION_COLUMNS, *(f"recall_change_{n}" for n in class_names)]], answers
+
+
 def try_recipes(
     recipes: Mapping[str, Callable[[], bytes]],
     predictions: pd.DataFrame,
     dataset: Iterable,
     class_names: Sequence[str],
-    max_accuracy_drop: float,
-    min_agreement: float,
+    limits: Mapping[str, float],
 ) -> tuple[pd.DataFrame, bytes, str]:
     """Make int8 files in one way after the other until one passes the gate on validation photos.
 
@@ -79,8 +123,7 @@ def try_recipes(
         predictions: the Keras model's on the validation photos, as from `prediction_frame`.
         dataset: the same photos as from `datasets.make_dataset`.
         class_names: the classes in index order.
-        max_accuracy_drop: as in `gate`.
-        min_agreement: as in `gate`.
+        limits: `max_accuracy_drop`, `min_agreement` and `max_bytes`, as in `gate`.
 
     Returns:
         One row for each recipe tried, as from `compare` with `recipe` and `passed`; the file that
@@ -90,7 +133,8 @@ def try_recipes(
     for recipe, make in recipes.items():
         files[recipe] = make()
         row = compare(predictions, predict_tflite({"int8": files[recipe]}, dataset), class_names)
-        row["passed"] = gate(row, max_accuracy_drop, min_agreement)
+        row["bytes"] = len(files[recipe])
+        row["passed"] = gate(row, **limits)
         rows.append(row.assign(recipe=recipe))
         if row["passed"].item():
             break
@@ -167,19 +211,25 @@ def verdict(
     row = conversion[(conversion["variant"] == variant) & (conversion["split"] == split)].iloc[0]
     low, high = scores[split]["accuracy_interval"]
     name, weakest = weakest_first(scores[split])[0]
+    known = round(weakest["recall"] * weakest["images"])
     here = answered[answered["split"] == split]
     sure = here[here["sure"]]
-    trust = f"{(sure['label'] == sure['predicted']).mean():.1%}" if len(sure) else "none"
+    right = (sure["label"] == sure["predicted"]).mean()
     refused = conversion[(conversion["split"] == "validation") & ~conversion["passed"]]["variant"]
     sentences = [
         f"Ship release/model.tflite: the {variant} file, {row['bytes'] / 1000:,.0f} KB.",
-        f"It is right for {row['accuracy']:.1%} of {row['images']} {photos}, 95 % interval "
-        f"{low:.1%} to {high:.1%}.",
-        f"The trained model is right for {row['accuracy'] + row['accuracy_drop']:.1%}; "
-        f"answers that the file changed: {row['changed']}.",
-        f"It calls itself sure of {len(sure) / len(here):.0%} and is right for {trust} of those.",
-        f"Weakest class: {name}, known in {weakest['recall']:.0%} of {weakest['images']} photos.",
-        f"Not allowed out: {', '.join(refused) or 'none of the others was refused'}.",
-        *describe_missing(scores),
+        f"It is right for {100 * row['accuracy']:.1f} % of {row['images']} {photos}, 95 % interval "
+        f"{100 * low:.1f} % to {100 * high:.1f} %.",
+        f"The trained model is right for {100 * (row['accuracy'] + row['accuracy_drop']):.1f} %; "
+        f"the file changed {row['changed'] or 'none'} of its answers.",
+        f"It calls itself sure of {len(sure)} of {len(here)} photos, and {100 * right:.1f} % of "
+        "its sure answers are right."
+        if len(sure)
+        else f"It calls itself sure of none of the {len(here)} photos.",
+        f"Weakest class: {name}, with {known} of {weakest['images']} recognised."
+        if known < weakest["images"]
+        else "Every class is recognised in each of its photos.",
+        f"The gate refused {', '.join(refused) or 'no file'}.",
+        *unmeasured(scores),
     ]
     return "\n".join(sentences)

@@ -79,7 +79,7 @@ def quantize(rounded: bytes, calibration: np.ndarray) -> bytes:
 
     The converter's own calibration reads each layer's range after the whole network has run, when
     elementwise layers (scaling, addition) have already put their result into the memory of their
-    input: both then get the range of both. Behind a scaling from 0..255 to 0..1 that leaves two of
+    input: both then get the range of both. After a scaling from 0..255 to 0..1 that leaves two of
     the 256 levels. Here every tensor keeps its memory.
 
     Args:
@@ -145,7 +145,7 @@ def round_weights(content: bytes, calibration: np.ndarray) -> bytes:
     """Put the weights of a float file's convolutions on the 8-bit grid so that answers stay.
 
     Quantizers round each weight to the nearest of its channel's 255 levels. Where the inputs of a
-    layer are far from zero on average, as behind a ReLU6, hundreds of small errors add up to a
+    layer are far from zero on average, as after a ReLU6, hundreds of small errors add up to a
     shift of the output, the same for every photo; with MobileNetV2 that alone changed one answer in
     sixteen. So:
 
@@ -239,6 +239,45 @@ def round_in_turn(weights: np.ndarray, step: np.ndarray, products: np.ndarray) -
             errors[:, number - start, None] = error
         left[:, block.stop :] -= errors @ upper[block, block.stop :]
     return rounded[:, np.argsort(order)].astype(np.float32)
+
+
+def kernel_levels(content: bytes, rounded: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weights of the largest convolution in levels, before and after their rounding.
+
+    It is the largest 1x1 convolution, where there is one: `round_weights` does most for these.
+
+    Args:
+        content: a `.tflite` file in floats.
+        rounded: the same with its weights on the 8-bit grid, as from `round_weights`.
+
+    Returns:
+        Both (outputs, inputs), -127..127: floats, and whole numbers but for float errors.
+
+    Raises:
+        ValueError: the file has no convolution.
+    """
+    model = tflite_file.unpack(content)
+    tensors, names = model.subgraphs[0].tensors, tflite_file.operator_names(model)
+    kernels = [
+        operator.inputs[1]
+        for name, operator in zip(names, model.subgraphs[0].operators, strict=True)
+        if name == "CONV_2D" and _holds_floats(model, operator.inputs[1], stored=True)
+    ]
+    if not kernels:
+        raise ValueError("The file has no convolution whose weights could be shown.")
+
+    def importance(index: int) -> tuple[bool, int]:
+        shape = tensors[index].shape
+        return list(shape[1:3]) == [1, 1], int(np.prod(shape))
+
+    kernel = max(kernels, key=importance)
+    before, after = (
+        values.reshape(len(values), -1)
+        for values in (_values(model, kernel), _values(tflite_file.unpack(rounded), kernel))
+    )
+    step = np.abs(before).max(axis=1, keepdims=True) / 127
+    step[step == 0] = 1
+    return before / step, after / step
 
 
 def _holds_floats(model: tflite_file.schema.ModelT, index: int, stored: bool) -> bool:

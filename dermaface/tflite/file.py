@@ -1,7 +1,7 @@
-"""What is inside a `.tflite` file: its operators, and the labels and rules that ride in it.
+"""What is inside a `.tflite` file: its operators, and the labels and rules that it carries.
 
 Works on the file's bytes with flatbuffers and the schema that comes with LiteRT; no TensorFlow.
-The metadata follow TensorFlow Lite's own schema, which MediaPipe and Android's task libraries read.
+The metadata follows TensorFlow Lite's schema, which MediaPipe and Android's task libraries read.
 """
 
 from collections import Counter
@@ -46,8 +46,8 @@ class DamagedFileError(ValueError):
 def unpack(model: bytes) -> schema.ModelT:
     """Return a model as objects, with every weight inside its own buffer.
 
-    Files of litert-quantizer keep weights behind the flatbuffer, where packing the objects again
-    would lose them without a word.
+    Files from litert-quantizer keep weights after the flatbuffer, where packing the objects again
+    would silently lose them.
 
     Raises:
         DamagedFileError: it is not a whole TFLite model.
@@ -58,7 +58,7 @@ def unpack(model: bytes) -> schema.ModelT:
         unpacked = schema.ModelT.InitFromPackedBuf(model)
         if not unpacked.subgraphs or not unpacked.operatorCodes or not unpacked.buffers:
             raise ValueError("it has no operators")
-    except Exception as error:  # bytes that are no flatbuffer break the reader in any way
+    except Exception as error:  # bytes that are no flatbuffer may raise anything
         raise DamagedFileError(
             f"It is damaged: it cannot be read as a TFLite model ({error})."
         ) from error
@@ -101,7 +101,7 @@ def operator_name(code: schema.OperatorCodeT) -> str:
 
 
 def raise_min_runtime(model: schema.ModelT, release: str) -> None:
-    """Note the release of TensorFlow Lite that a model needs, where an earlier one is noted."""
+    """Note the release of TensorFlow Lite that a model needs, if an earlier one is noted."""
     note, noted = _find_note(model, MIN_RUNTIME_NAME), _min_runtime(model)
     if note is not None and noted != "unknown":
         later = max(noted, release, key=lambda text: [int(n) for n in text.split(".")])
@@ -136,11 +136,12 @@ class Audit:
         float_operators: names of the operators with floats in or out, except those that turn the
             input into integers or the last integers into the output.
         float_islands: groups of adjoining float operators in a file that calculates in integers
-            elsewhere; 0 for a file that is all of one sort.
+            elsewhere; 0 for a file that is all of one kind.
         input: type, scale and zero point of the input; scale 0 means that it is not quantized.
-        output: the same of the output.
-        min_runtime: the lowest release of TensorFlow Lite that knows all operators, as whoever
-            converted the file noted in it, or "unknown".
+        output: the same for the output.
+        min_runtime: the lowest release of TensorFlow Lite that knows all operators, as noted in
+            the file when it was converted, or "unknown".
+        weight_bytes: how many bytes the weights and biases take.
     """
 
     kind: str
@@ -150,6 +151,22 @@ class Audit:
     input: tuple[str, float, int]
     output: tuple[str, float, int]
     min_runtime: str
+    weight_bytes: int
+
+    @property
+    def summary(self) -> dict[str, str | int]:
+        """What tells this file from its siblings, as a row of a table."""
+        kind, scale, zero_point = self.input
+        return {
+            "it is": self.kind,
+            "input": f"{kind}, scale {scale:g}, zero {zero_point}" if scale else kind,
+            "output": self.output[0],
+            "operators in floats": len(self.float_operators),
+            "float islands": self.float_islands,
+            "DEQUANTIZE": self.operators.get("DEQUANTIZE", 0),
+            "TF Lite from": self.min_runtime,
+            "weights (KB)": round(self.weight_bytes / 1000),
+        }
 
     @property
     def takes_raw_bytes(self) -> bool:
@@ -175,7 +192,7 @@ def audit(model: bytes | schema.ModelT) -> Audit:
 
 
 def _audit(model: schema.ModelT) -> Audit:
-    """Return what a model is; an index that points nowhere breaks it in several ways."""
+    """Return what a model is; an index that points nowhere raises one of several errors."""
     graph, names = model.subgraphs[0], operator_names(model)
     types = [TYPE_NAMES[t.type] for t in graph.tensors]
     constant = [model.buffers[t.buffer].data is not None for t in graph.tensors]
@@ -183,7 +200,7 @@ def _audit(model: schema.ModelT) -> Audit:
     def flowing(indices: Sequence[int]) -> list[int]:
         return [i for i in indices if i >= 0 and not constant[i]]
 
-    # Weights that are turned into floats first are no calculation, and what comes out is constant.
+    # Turning weights into floats does not count as a calculation, and what comes out is constant.
     unpacks_weights = [
         name == "DEQUANTIZE" and constant[operator.inputs[0]]
         for name, operator in zip(names, graph.operators, strict=True)
@@ -221,6 +238,7 @@ def _audit(model: schema.ModelT) -> Audit:
         input=_describe_tensor(graph.tensors[graph.inputs[0]]),
         output=_describe_tensor(graph.tensors[graph.outputs[0]]),
         min_runtime=_min_runtime(model),
+        weight_bytes=sum(weights.values()),
     )
 
 
@@ -258,7 +276,7 @@ def check_claim(content: bytes, variant: str) -> None:
     if found.kind != variant:
         floats = ", ".join(f"{n} {name}" for name, n in Counter(found.float_operators).items())
         raise ValueError(
-            f"The file claims to be {variant} and is {found.kind}"
+            f"The file claims to be {variant} but is {found.kind}"
             + (f": it calculates in floats in {floats}." if floats else ".")
         )
     is_bytes = found.input[0] in ("INT8", "UINT8")
@@ -270,7 +288,7 @@ def check_claim(content: bytes, variant: str) -> None:
         )
 
 
-# --- What rides inside it -------------------------------------------------------------------------
+# --- What it carries ------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -278,11 +296,11 @@ class Contents:
     """A `.tflite` file taken apart.
 
     Attributes:
-        model: the model's own bytes, without the archive behind it.
+        model: the model's own bytes, without the archive after it.
         labels: the classes in index order; empty where the file carries none.
-        facts: what else it says of itself; empty for a file of another maker.
+        facts: what else it says about itself; empty for another maker's file.
         mean: what a client subtracts from the pixels 0..255 before it feeds them, or None.
-        std: by what it then divides, or None.
+        std: what it then divides them by, or None.
     """
 
     model: bytes
@@ -296,13 +314,13 @@ def embed(content: bytes, labels: Sequence[str], facts: Mapping[str, object]) ->
     """Return a `.tflite` file that carries its labels, its input rule and some facts.
 
     The metadata block goes into the model's flatbuffer; the labels and the facts follow in a zip
-    archive, stored and not compressed, as the metadata schema has it. The archive's comment holds
+    archive, stored and not compressed, as the metadata schema demands. The archive's comment holds
     the SHA-256 of all bytes before it, so that one changed bit shows.
 
     Args:
         content: the `.tflite` file; what it carried before is replaced.
         labels: the classes in index order.
-        facts: what `read` shall return, JSON values; "name", "version" and "notice" also go into
+        facts: what `read` will return, JSON values; "name", "version" and "notice" also go into
             the metadata block. "sha256" is added: that of the model's bytes, up to the archive.
     """
     model = unpack(_split_archive(content)[0])
@@ -343,7 +361,7 @@ def read(content: bytes) -> Contents:
     if archive and (FACTS_FILE in names or archive.comment.startswith(COMMENT)):
         if content[-64:] != hashlib.sha256(content[:-64]).hexdigest().encode():
             raise DamagedFileError(
-                "It is damaged: its checksum does not fit. Some bytes have changed since it was "
+                "It is damaged: its checksum does not match. Some bytes have changed since it was "
                 "written; copy it again."
             )
         facts = json.loads(_read_entry(archive, FACTS_FILE))
@@ -357,7 +375,7 @@ def read(content: bytes) -> Contents:
         raise DamagedFileError(f"It is damaged: its metadata cannot be read ({error}).") from error
     if note is not None and labels_file and labels_file not in names:
         raise DamagedFileError(
-            "It is cut short: its metadata name a file of labels, which is not there."
+            "It is cut short: its metadata names a labels file that is not there."
         )
     if archive and labels_file in names:
         labels = _read_entry(archive, labels_file).splitlines()
@@ -365,7 +383,7 @@ def read(content: bytes) -> Contents:
 
 
 def _read_entry(archive: zipfile.ZipFile, name: str) -> str:
-    """Return the text of a file in the archive behind a model.
+    """Return the text of a file in the archive after a model.
 
     Raises:
         DamagedFileError: it is not there, damaged, compressed (which the metadata schema rules out,
@@ -376,16 +394,16 @@ def _read_entry(archive: zipfile.ZipFile, name: str) -> str:
         if info.compress_type != zipfile.ZIP_STORED or info.file_size > MAX_ENTRY_BYTES:
             raise ValueError("it is compressed, or too large")
         return archive.read(info).decode("utf-8")
-    except Exception as error:  # an archive with a wrong bit breaks the reader in any way
+    except Exception as error:  # an archive with a wrong bit may raise anything
         raise DamagedFileError(f"It is damaged: {name} in it cannot be read ({error}).") from error
 
 
 def _split_archive(content: bytes) -> tuple[bytes, zipfile.ZipFile | None]:
-    """Return a file's model and the archive behind it, or None where there is none."""
+    """Return a file's model and the archive after it, or None if there is none."""
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
         entries = archive.infolist()
-    except Exception:  # bytes that are no archive break the reader in any way
+    except Exception:  # bytes that are no archive may raise anything
         return content, None
     if not entries:
         return content, None
@@ -406,7 +424,7 @@ NORMALIZATION_OPTIONS, RGB, TENSOR_AXIS_LABELS = 1, 1, 2
 def _metadata_block(labels: Sequence[str], facts: Mapping[str, object]) -> bytes:
     """Return the metadata flatbuffer: what goes in, what comes out, and where the labels are.
 
-    The mean of 0 and deviation of 1 say: feed the pixels 0..255 as they are.
+    A mean of 0 and a deviation of 1 say: feed the pixels 0..255 as they are.
     """
 
     def numbers(*values: float) -> np.ndarray:
@@ -421,10 +439,10 @@ def _metadata_block(labels: Sequence[str], facts: Mapping[str, object]) -> bytes
     }
     probabilities = {
         0: "probability",
-        1: "A probability a class, in the order of the labels.",
+        1: "One probability per class, in the order of the labels.",
         3: {0: FEATURE_PROPERTIES, 1: {}},
         5: {0: numbers(1), 1: numbers(0)},
-        6: [{0: LABELS_FILE, 1: "A class a line, in index order.", 2: TENSOR_AXIS_LABELS}],
+        6: [{0: LABELS_FILE, 1: "One class per line, in index order.", 2: TENSOR_AXIS_LABELS}],
     }
     model = {
         0: str(facts.get("name", "")),
@@ -440,7 +458,7 @@ def _metadata_block(labels: Sequence[str], facts: Mapping[str, object]) -> bytes
 
 
 def _build(builder: flatbuffers.Builder, value: str | np.ndarray | list | dict[int, Any]) -> int:
-    """Write a text, an array, a list or a table, what it holds first, and return where it lies."""
+    """Write a text, an array, a list or a table after its contents, and return where it lies."""
     if isinstance(value, str):
         return builder.CreateString(value)
     if isinstance(value, np.ndarray):
@@ -466,7 +484,7 @@ def _build(builder: flatbuffers.Builder, value: str | np.ndarray | list | dict[i
 
 
 def _read_metadata_block(block: bytes) -> tuple[float | None, float | None, str | None]:
-    """Return mean and deviation of the input's normalization, and the name of the labels' file."""
+    """Return mean and deviation of the input's normalization, and the name of the labels file."""
     root = flatbuffers.Table(block, flatbuffers.encode.Get(flatbuffers.packer.uoffset, block, 0))
     mean = std = labels_file = None
     for graph in _tables(root, 3):
@@ -483,7 +501,7 @@ def _read_metadata_block(block: bytes) -> tuple[float | None, float | None, str 
 
 
 def _position(table: flatbuffers.Table, slot: int) -> int:
-    """Return where a table's field lies in its bytes, or 0 where it is not there."""
+    """Return where a table's field lies in its bytes, or 0 if it is not there."""
     offset = table.Offset(4 + 2 * slot)
     return offset + table.Pos if offset else 0
 
@@ -494,7 +512,7 @@ def _table(table: flatbuffers.Table, slot: int) -> flatbuffers.Table:
 
 
 def _tables(table: flatbuffers.Table, slot: int) -> Iterator[flatbuffers.Table]:
-    """Yield the tables of the list in a field, none where it is not there."""
+    """Yield the tables of the list in a field, none if it is not there."""
     offset = table.Offset(4 + 2 * slot)
     if offset:
         start = table.Vector(offset)
@@ -503,7 +521,7 @@ def _tables(table: flatbuffers.Table, slot: int) -> Iterator[flatbuffers.Table]:
 
 
 def _byte(table: flatbuffers.Table, slot: int) -> int:
-    """Return the byte in a field, 0 where it is not there."""
+    """Return the byte in a field, 0 if it is not there."""
     position = _position(table, slot)
     return table.Get(number_types.Uint8Flags, position) if position else 0
 

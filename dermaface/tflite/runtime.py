@@ -19,8 +19,8 @@ class Classifier:
     Attributes:
         labels: the classes in the order of the output.
         image_size: side of the square input in pixels.
-        facts: what the file says of itself beyond that; empty for a file of another maker.
-        notice: what the file wants its user told, or "".
+        facts: what else the file says about itself; empty for another maker's file.
+        notice: what the file wants its user to be told, or "".
     """
 
     def __init__(self, path: str | Path, labels: list[str] | None = None, num_threads: int = 2):
@@ -33,7 +33,7 @@ class Classifier:
 
         Raises:
             ValueError: the file is not there or damaged, does not take one RGB image, has no
-                labels, or another number of labels than outputs.
+                labels, or does not have as many labels as outputs.
         """
         path = Path(path)
         name = repr(str(path))
@@ -60,9 +60,8 @@ class Classifier:
         num_classes = int(self._output["shape"][-1])
         if not self.labels:
             raise ValueError(
-                f"{name} carries no labels, and nothing tells what its {num_classes} answers mean. "
-                "Give its classes in their order with labels=[...], or use the file as it was "
-                "released."
+                f"{name} carries no labels, and nothing says what its {num_classes} answers mean. "
+                "Give its classes in order with labels=[...], or use the file as it was released."
             )
         if len(self.labels) != num_classes:
             raise ValueError(
@@ -124,7 +123,7 @@ def to_input(values: np.ndarray, details: dict) -> np.ndarray:
     """Return numbers in the type of a file's input, quantized where it takes whole numbers.
 
     Args:
-        values: float32, what the model's input stands for.
+        values: float32, what the input stands for.
         details: the interpreter's description of the input.
     """
     kind = details["dtype"]
@@ -144,18 +143,18 @@ def open_interpreter(
         model: the file's path, or its content.
         num_threads: processor threads.
         keep_all_tensors: whether the outputs of all layers can be read after a run; slower, because
-            no memory is used twice and no layers are merged.
+            no memory is reused and no layers are merged.
 
     Raises:
         ValueError: it is not a TFLite model that LiteRT can run.
     """
     content = model if isinstance(model, bytes) else Path(model).read_bytes()
-    # LiteRT may crash on what only resembles a model; a TFLite flatbuffer names itself at byte 4.
+    # LiteRT may crash on what only looks like a model; a TFLite file names its kind at byte 4.
     if content[4:8] != b"TFL3":
         name = "These bytes are" if isinstance(model, bytes) else f"{str(model)!r} is"
         raise ValueError(f"{name} not a TFLite model.")
     try:
-        # The first interpreter of a process writes a note about its delegate to the terminal.
+        # The first interpreter of a process writes a message about its delegate to the terminal.
         with quiet(), contextlib.ExitStack() as stack:
             if keep_all_tensors:
                 stack.enter_context(warnings.catch_warnings())

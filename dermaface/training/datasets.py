@@ -1,10 +1,12 @@
 """Photos to `tf.data` batches, and their augmentation."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 import dataclasses
 import functools
 import itertools
 from pathlib import Path
+import timeit
+from typing import Any
 
 from dermaface.photos.pixels import decode_image, reduction
 from dermaface.processors import count_processors
@@ -276,6 +278,27 @@ def _augment(
     mean = tf.reduce_mean(warped, axis=(1, 2, 3), keepdims=True)
     factor = (1 + draws[5] * contrast)[:, None, None, None]
     return tf.clip_by_value((warped - mean) * factor + mean, 0.0, 255.0)
+
+
+def scale_augmentation(strengths: Mapping[str, Any], factor: float) -> dict[str, Any]:
+    """Return the arguments of `make_augmentation` for another strength.
+
+    Args:
+        strengths: those arguments as they are; what else is named in it is left out.
+        factor: 0 is no augmentation and 1 the one given; no strength rises above 0.5, unless it is
+            above that as given.
+    """
+    scaled = {"horizontal_flip": bool(factor) and strengths["horizontal_flip"]}
+    for name in ("rotation", "translation", "zoom", "contrast"):
+        scaled[name] = round(min(factor * strengths[name], max(strengths[name], 0.5)), 4)
+    return scaled
+
+
+def time_batch(change: Callable, images: np.ndarray) -> float:
+    """Return the seconds that a change of a batch takes as `tf.data` runs it, the best of five."""
+    graph = tf.function(change, autograph=False)
+    graph(images).numpy()  # builds the graph, which is not measured
+    return min(timeit.repeat(lambda: graph(images).numpy(), number=1, repeat=5))
 
 
 def class_weights(images: pd.DataFrame, class_names: list[str]) -> dict[int, float]:

@@ -1,4 +1,4 @@
-"""Tests of how the built-in backbone was made, and of the weights that came of it."""
+"""Tests of how the built-in backbone was made, and of the resulting weights."""
 
 from dermaface.photos import textures
 import numpy as np
@@ -6,7 +6,7 @@ import pretrain_tiny
 import pytest
 
 
-def test_the_pool_hangs_on_the_seed_alone():
+def test_the_pool_depends_on_the_seed_alone():
     images, labels = pretrain_tiny.make_pool(510, seed=3, size=16)
     assert images.shape == (510, 16, 16, 3) and images.dtype == np.uint8
     assert labels.shape == (510,) and set(labels) == set(range(len(textures.FAMILIES)))

@@ -26,7 +26,7 @@ from dermaface.tflite import runtime
 import numpy as np
 
 # MediaPipe and the browser bring kernels of their own: floats differ in the last digits, 8-bit
-# numbers by a step now and then.
+# numbers by one step now and then.
 TOLERANCE = {"float32": 0.002, "float16": 0.02, "int8_weights": 0.02}
 INTEGER_TOLERANCE = 0.06
 PICTURES = 12
@@ -38,7 +38,7 @@ FLAGS = (
 
 
 def main() -> int:
-    """Compare every file of a run and return 0 where all clients agree."""
+    """Compare every file of a run and return 0 if all clients agree."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="a run folder, such as outputs/demo")
     parser.add_argument("litertjs", type=Path, help="node_modules with @litertjs/core in it")
@@ -46,7 +46,7 @@ def main() -> int:
     files = sorted((options.run / "tflite").glob("*.tflite"))
     if not files:
         raise SystemExit(
-            f"There are no .tflite files in {options.run / 'tflite'}: make demo first."
+            f"There are no .tflite files in {options.run / 'tflite'}: run make demo first."
         )
     image_size = runtime.Classifier(files[0]).image_size
     pictures = draw_pictures(image_size)
@@ -63,7 +63,7 @@ def main() -> int:
         }.items():
             same = int((given.argmax(axis=1) == expected.argmax(axis=1)).sum())
             off = float(np.abs(given - expected).max())
-            # The first guess may turn where two classes are level within the tolerance.
+            # The first guess may change if two classes are level within the tolerance.
             wrong = not off <= allowed
             failed |= wrong
             note = f"  more than {allowed}" if wrong else ""

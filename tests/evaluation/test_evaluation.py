@@ -11,15 +11,18 @@ from dermaface.evaluation.predictions import (
 from dermaface.evaluation.scores import (
     accuracy_interval,
     changed_answers,
+    choose_setting,
+    class_frame,
     compare,
     confident_mistakes,
-    confusion_matrix,
-    describe_gap,
-    describe_splits,
     drop_interval,
+    mean_interval,
     prediction_frame,
     probabilities_of,
+    probability_changes,
+    promised_log_loss,
     read_predictions,
+    reference_frame,
     score,
     summary_frame,
 )
@@ -85,10 +88,6 @@ def test_a_class_without_photos_has_no_figures_and_lowers_none(predictions):
     assert score(validation, NAMES[:2]) == figures | {
         "classes": {name: figures["classes"][name] for name in NAMES[:2]}
     }
-    metrics = {"validation": figures, "test": score(predictions, NAMES)}
-    said = describe_splits(metrics)
-    assert "Report the test figures" in said and "no validation photo shows c." in said
-    assert "shows" not in describe_splits({"test": metrics["test"]})
 
 
 def test_compare_has_a_column_for_a_class_that_no_split_has(predictions):
@@ -116,9 +115,33 @@ def test_an_accuracy_of_no_images_is_an_error():
         accuracy_interval(0, 0)
 
 
-def test_confusion_matrix_has_a_row_a_true_class(predictions):
-    matrix = confusion_matrix(predictions, NAMES)
-    assert matrix.tolist() == [[1, 0, 0], [1, 1, 0], [0, 1, 1]]
+def test_mean_interval():
+    # The sleep data of Student (1908); the interval is that of R's t.test(extra ~ group, paired).
+    hours = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
+    assert mean_interval(hours) == pytest.approx((0.7001142, 2.4598858), abs=1e-6)
+    assert mean_interval([0.3, 0.3]) == (0.3, 0.3)
+    with pytest.raises(ValueError, match="set repeats to 2 or more"):
+        mean_interval([0.3])
+
+
+SEEDS = np.array([[-0.02], [-0.01], [0.0], [0.01], [0.02]])
+PHOTOS = np.linspace(-0.1, 0.1, 40)[None]
+
+
+@pytest.mark.parametrize(
+    ("differences", "chosen"),
+    [
+        (SEEDS + PHOTOS - 0.05, "winner"),
+        (SEEDS + PHOTOS + 0.05, "start"),
+        (SEEDS + PHOTOS, "start"),
+        (SEEDS * 10 + PHOTOS - 0.05, "start"),  # another seed could take the lead away
+        (SEEDS + PHOTOS * 10 - 0.05, "start"),  # other photos could
+        (SEEDS * 0 + PHOTOS * 0, "start"),  # the start compared with itself
+        (SEEDS + PHOTOS * np.nan, "start"),
+    ],
+)
+def test_a_setting_wins_only_if_neither_seeds_nor_photos_explain_its_lead(differences, chosen):
+    assert choose_setting(differences) == chosen
 
 
 def test_confident_mistakes_come_first(predictions):
@@ -155,6 +178,15 @@ def test_changed_answers_name_both_guesses(predictions):
     assert (row["keras_probability"], row["file_probability"]) == (0.7, 0.5)
 
 
+def test_probability_changes_are_the_largest_of_each_photo(predictions):
+    other = PROBABILITIES.copy()
+    other[1] = [0.5, 0.4, 0.1]
+    other[4] = [0.3, 0.35, 0.35]
+    table = probability_changes(predictions, {"same": PROBABILITIES, "int8": other}, NAMES)
+    assert table["same"].eq(0).all()
+    np.testing.assert_allclose(table["int8"], [0, 0.3, 0, 0, 0.05])
+
+
 def test_drop_interval():
     # Airway hyper-responsiveness before and after transplantation (Bentur et al., 2009), as
     # Fagerland, Lydersen and Laake (2014) work it out: 21 children, 1 and 7 discordant.
@@ -187,6 +219,7 @@ def test_score_resizers(tflite_files, sample_folder):
     table = score_resizers(tflite_files["int8"], sample_folder, photos, names)
     assert table["resizer"].tolist() == list(RESIZERS)
     assert table["agreement"].iloc[0] == 1 and table["accuracy"].between(0, 1).all()
+    assert table["max_abs_diff"].iloc[0] == 0 and table["max_abs_diff"].iloc[2:].gt(0).all()
 
 
 def test_predict_tflite_keeps_the_order_and_measure_latency_is_positive(
@@ -207,17 +240,34 @@ def test_predict_tflite_keeps_the_order_and_measure_latency_is_positive(
     assert columns.shape == (1, 4) and (columns > 0).all(axis=None)
 
 
-@pytest.mark.parametrize(
-    ("train", "validation", "word"), [(0.99, 0.7, "Over"), (0.5, 0.5, "Under"), (0.9, 0.88, "good")]
-)
-def test_the_gap_is_named(train, validation, word):
-    sentence = describe_gap(train, validation)
-    assert word in sentence and f"{100 * train:.0f} %" in sentence
+def test_each_class_has_a_row_with_the_interval_of_its_recall(predictions):
+    frame = class_frame(score(predictions[predictions["split"] == "validation"], NAMES))
+    assert frame.index.tolist() == NAMES
+    assert frame[["images", "found"]].to_numpy().tolist() == [[1, 1], [2, 1], [0, 0]]
+    assert tuple(frame.loc["b", ["low", "high"]]) == accuracy_interval(1, 2)
+    assert frame.loc["b", "precision"] == 1 and frame.loc["c"].isna().sum() == 5
 
 
-def test_without_a_test_split_the_figures_are_marked(predictions):
+def test_ways_to_answer_stand_in_one_table():
+    frame = reference_frame({"majority": (10, 0), "trained": (81, 7)}, 100)
+    assert frame.columns.tolist() == ["accuracy", "low", "high", "passes"]
+    assert frame.loc["trained"].tolist() == [0.81, *accuracy_interval(81, 100), 7]
+
+
+def test_the_promised_log_loss_is_what_a_model_gets_that_keeps_its_word():
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet([0.5, 1, 2], size=400)
+    promised, margin = promised_log_loss(probabilities)
+    losses = []
+    for _ in range(300):
+        uniform = rng.random((400, 1))
+        truth = (probabilities.cumsum(axis=1) < uniform).sum(axis=1).clip(max=2)
+        losses.append(-np.log(probabilities[range(400), truth]).mean())
+    assert np.mean(losses) == pytest.approx(promised, abs=margin / 5)
+    assert 0.9 < (np.abs(np.array(losses) - promised) < margin).mean() < 0.99
+    assert promised_log_loss(np.eye(3)) == pytest.approx((0, 0), abs=1e-5)
+
+
+def test_the_table_of_splits_has_rounded_figures(predictions):
     both = {name: score(rows, NAMES) for name, rows in predictions.groupby("split")}
-    assert "nothing was chosen" in describe_splits(both)
-    both.pop("test")
-    assert "validation (also used to choose)" in describe_splits(both)
     assert summary_frame(both).loc["validation", "accuracy"] == "0.667"

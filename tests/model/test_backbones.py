@@ -111,6 +111,17 @@ def test_an_image_size_that_is_too_small(name, size):
         extractor(name, size, "random")
 
 
+def test_where_the_weights_lie(tmp_path):
+    (tmp_path / "own.weights.h5").touch()
+    for weights, path in (
+        ("pretrained", backbones.TINY_WEIGHTS),
+        (str(tmp_path / "own.weights.h5"), tmp_path / "own.weights.h5"),
+        ("random", None),
+    ):
+        assert backbones.prepare_backbone("tiny", 96, weights) == path
+    assert backbones.prepare_backbone("a/module", 1) is None
+
+
 def test_weights_that_are_not_there(tmp_path):
     with pytest.raises(ValueError, match=r"no weights file.*missing.h5"):
         extractor("tiny", 96, str(tmp_path / "missing.h5"))

@@ -1,4 +1,4 @@
-"""Tests of dermaface.model.hub: modules that the tests write themselves, in every format."""
+"""Tests of dermaface.model.hub: modules in every format, which the tests write themselves."""
 
 from dermaface.evaluation.predictions import predict_tflite
 from dermaface.model import build, hub
@@ -132,12 +132,12 @@ def test_a_module_with_a_training_argument_runs_in_inference_mode(tmp_path, pict
     np.testing.assert_allclose(layer(pictures[0]), pictures[0].mean(axis=(1, 2)), rtol=1e-4)
 
 
-def test_another_image_size_is_said(module):
+def test_a_wrong_image_size_is_reported(module):
     with pytest.raises(ValueError, match=r"shape \(48, 48, 3\): set image_size"):
         build.build_model(3, backbone=module, image_size=48)
 
 
-def test_an_output_that_is_no_vector_is_said(tmp_path):
+def test_an_output_that_is_no_vector_is_reported(tmp_path):
     pixels = keras.Input((32, 32, 3))
     grid = hub.save_module(keras.Model(pixels, keras.layers.ReLU()(pixels)), str(tmp_path / "m"))
     with pytest.raises(ValueError, match="not one vector per picture"):

@@ -58,7 +58,7 @@ def test_every_file_is_accounted_for(folder, checked):
     assert counts["on disk"] == on_disk == counts.drop("on disk").sum()
 
 
-def test_a_photo_of_which_a_tenth_is_missing_is_refused_and_a_whole_one_never(clothing, tmp_path):
+def test_a_photo_that_lacks_a_tenth_is_refused_and_a_whole_one_never(clothing, tmp_path):
     for number, file in enumerate(sorted(clothing.rglob("*.jpg"))[::60]):
         assert decode_image(file, at_least=96).any()
         content = file.read_bytes()

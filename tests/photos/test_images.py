@@ -481,6 +481,7 @@ def test_near_copies_are_found_and_other_photos_are_not(tmp_path):
     assert kinds["b/mirrored.jpg"] == "mirrored" and kinds["b/smaller.jpg"] == "near"
     assert copies.set_index("kind").loc["exact", "copy"] == "a/equal.jpg"
     assert copies["conflict"].sum() >= len(EDITS) and not copies["leak"].any()
+    assert copies["conflict"].is_monotonic_decreasing and not copies["conflict"].iloc[-1]
 
     reasons = conflicts(photos, copies)
     assert set(reasons) == {"a/0.jpg", *(f"b/{name}.jpg" for name in EDITS)}
@@ -657,7 +658,7 @@ def test_csv_from_a_spreadsheet(tmp_path, separator):
 @pytest.fixture
 def explore(tmp_path, monkeypatch, capsys):
     """Return a function that runs notebook 01 in this process; it returns the folder and lines."""
-    for name in ("use_notebook_style", "class_counts", "image_grid", "image_sizes"):
+    for name in ("use_notebook_style", "diagram", "class_counts", "image_grid", "picture_hashes"):
         monkeypatch.setattr(plots, name, lambda *figure: None)
 
     def explore(data, **parameters):
@@ -688,7 +689,7 @@ def test_the_notebook_takes_a_csv_of_bare_names_with_its_own_split(tmp_path, exp
     table = pd.DataFrame(rows, columns=["path", "label", "split", "group"])
     table.to_csv(tmp_path / "data" / "photos.csv", index=False)
     folder, said = explore(tmp_path / "data" / "photos.csv")
-    assert "2 photos have a copy" in said
+    assert "2 of 12 files have a copy, which makes 1 pair." in said
     assert "Each group of these lies in more than one split: 1 (anna)" in said
     assert "no validation photo shows c" in said
     written = pd.read_csv(folder / "images.csv", keep_default_na=False).set_index("path")

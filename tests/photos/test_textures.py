@@ -6,7 +6,7 @@ import pytest
 
 
 @pytest.mark.parametrize("family", textures.FAMILIES)
-def test_a_family_draws_a_picture_that_hangs_on_the_seed(family):
+def test_a_family_draws_a_picture_that_depends_on_the_seed(family):
     pictures = [textures.draw_texture(family, np.random.default_rng(n)) for n in (0, 0, 1)]
     for picture in pictures:
         assert picture.dtype == np.uint8 and picture.shape == (96, 96, 3)

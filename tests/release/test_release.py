@@ -8,17 +8,20 @@ import zipfile
 
 from conftest import CLASS_NAMES
 from dermaface import cli, runs
-from dermaface.evaluation.scores import prediction_frame
+from dermaface.evaluation.scores import CONVERSION_COLUMNS, prediction_frame
 from dermaface.photos import sample
 from dermaface.photos.pixels import load_image
 from dermaface.release import contract, gate
-from dermaface.release.folder import facts_for, withdraw, write_release
+from dermaface.release.card import strangers_told
+from dermaface.release.folder import facts_for, label_files, withdraw, write_release
 from dermaface.tflite import file as tflite_file
 from dermaface.tflite import runtime
 import numpy as np
 import pandas as pd
 from PIL import Image
 import pytest
+
+LIMITS = {"max_accuracy_drop": 0.02, "min_agreement": 0.95, "max_bytes": 0}
 
 
 def table(*rows, images=100):
@@ -101,6 +104,47 @@ def test_nothing_passed_is_an_error_with_the_figures():
     assert gate.require_variant("int8", rows) == "int8"
 
 
+def test_files_are_compared_and_judged_in_one_table(tflite_files, small_model, calibration):
+    from dermaface.quiet_tensorflow import tf
+
+    pixels = calibration.astype("float32")
+    dataset = tf.data.Dataset.from_tensor_slices((pixels, np.zeros((len(pixels), 4)))).batch(4)
+    splits = ["validation"] * 6 + ["test"] * 4
+    photos = pd.DataFrame({"path": "x", "split": splits, "label": ["acne"] * 10})
+    predictions = prediction_frame(photos, small_model.predict(pixels, verbose=0), CLASS_NAMES)
+    files = {
+        "float32": tflite_file.embed(tflite_files["float32"], CLASS_NAMES, {}),
+        "int8": tflite_file.embed(turned_upside_down(tflite_files["int8"]), CLASS_NAMES, {}),
+        "float16": tflite_file.embed(tflite_files["dynamic"], CLASS_NAMES, {}),
+    }
+    rows, answers = gate.compare_files(files, predictions, dataset, CLASS_NAMES, LIMITS)
+    recalls = [f"recall_change_{name}" for name in CLASS_NAMES]
+    assert rows.columns.tolist() == [*CONVERSION_COLUMNS, *recalls]
+    assert rows[["variant", "split"]].drop_duplicates().shape[0] == len(rows) == 6
+    assert rows["bytes"].tolist() == [len(files[variant]) for variant in rows["variant"]]
+    assert rows.filter(like="latency").gt(0).all(axis=None)
+    assert rows["passed"].tolist() == [True, True, False, False, False, False]
+    assert "is dynamic" in rows["problem"].iloc[-1] and rows["problem"].iloc[0] == ""
+    assert {name: given.shape for name, given in answers.items()} == dict.fromkeys(files, (10, 4))
+    small = LIMITS | {"max_bytes": len(files["float32"]) - 1}
+    assert not gate.compare_files(files, predictions, dataset, CLASS_NAMES, small)[0][
+        "passed"
+    ].any()
+
+
+def test_an_audit_is_a_row_for_each_file(tflite_files):
+    table = gate.audit_files(tflite_files)
+    assert table.index.tolist() == list(tflite_files)
+    assert (table["it is"] == table.index).all() and table["output"].eq("FLOAT32").all()
+    assert table.loc["int8", "input"] == "UINT8, scale 1, zero 0"
+    assert table.loc["float32", "input"] == "FLOAT32"
+    assert table["operators in floats"].tolist() == [67, 67, 67, 0, 67]
+    assert table["DEQUANTIZE"].gt(0).tolist() == [False, False, True, True, True]
+    stored = table["weights (KB)"] / table.loc["float32", "weights (KB)"]
+    assert stored["float16"] == pytest.approx(0.5, abs=0.01)
+    assert stored[["dynamic", "int8", "int8_weights"]].between(0.25, 0.29).all()
+
+
 def test_recipes_are_tried_until_one_passes(tflite_files, small_model, calibration):
     from dermaface.quiet_tensorflow import tf
 
@@ -116,7 +160,7 @@ def test_recipes_are_tried_until_one_passes(tflite_files, small_model, calibrati
     def attempt(recipes, probabilities=probabilities):
         asked.clear()
         predictions = prediction_frame(rows, probabilities, CLASS_NAMES)
-        return gate.try_recipes(recipes, predictions, dataset, CLASS_NAMES, 0.02, 0.95)
+        return gate.try_recipes(recipes, predictions, dataset, CLASS_NAMES, LIMITS)
 
     good, bad = tflite_files["int8"], turned_upside_down(tflite_files["int8"])
     tried, content, made_by = attempt(recipe("a", bad) | recipe("b", good) | recipe("c", bad))
@@ -144,9 +188,23 @@ def test_the_verdict_can_be_read_by_whoever_decides():
     )
     said = gate.verdict("float16", rows, answered, {"validation": SCORE})
     assert "Ship release/model.tflite: the float16 file, 4,500 KB." in said
-    assert "50.0% of 4 validation photos (also used to choose)" in said
-    assert "sure of 50% and is right for 100.0% of those" in said
-    assert "Weakest class: melasma" in said and "Not allowed out: int8." in said
+    assert "50.0 % of 4 validation photos (also used to choose)" in said
+    assert "The trained model is right for 50.0 %; the file changed 2 of its answers." in said
+    assert "sure of 2 of 4 photos, and 100.0 % of its sure answers are right." in said
+    assert "Weakest class: melasma, with 5 of 10 recognised." in said
+    assert "The gate refused int8." in said
+
+
+def test_the_verdict_is_plain_where_there_is_nothing_to_tell():
+    rows = table(("int8", "test", 0.0, 1.0), ("int8", "validation", 0.0, 1.0))
+    rows = rows.assign(accuracy=1.0, bytes=1000, changed=0, passed=True)
+    answered = pd.DataFrame({"split": ["test"], "label": "a", "predicted": "a", "sure": False})
+    classes = {name: figures | {"recall": 1.0} for name, figures in SCORE["classes"].items()}
+    said = gate.verdict("int8", rows, answered, {"test": SCORE | {"classes": classes}})
+    assert "the file changed none of its answers." in said
+    assert "It calls itself sure of none of the 1 photos." in said
+    assert "Every class is recognised in each of its photos." in said
+    assert "The gate refused no file." in said
 
 
 SCORE = {
@@ -184,9 +242,8 @@ def make_run(output_dir, tflite_files, sample_folder):
     runs.write_csv(run.path("images.csv"), frame)
     runs.write_text(run.path("release/old.txt"), "from an earlier run")
     run.path("tflite").mkdir()
-    facts = facts_for(run, "int8", min_confidence=0.5)
-    content = tflite_file.embed(tflite_files["int8"], CLASS_NAMES, facts)
-    run.path("tflite/int8.tflite").write_bytes(content)
+    files = label_files(run, {"int8": tflite_files["int8"]}, 0.5, {"int8": "converter"})
+    run.path("tflite/int8.tflite").write_bytes(files["int8"])
     return run
 
 
@@ -217,12 +274,9 @@ def write(run, score=SCORE, **more):
         recall_change_x=np.nan,
     )
     resizers = pd.DataFrame({"resizer": ["Pillow"], "accuracy": [0.8], "agreement": [0.9]})
-    limits = {"max_accuracy_drop": 0.02, "min_agreement": 0.95, "max_bytes": 0}
-    strangers = [np.random.default_rng(n).integers(0, 256, (50, 60, 3), np.uint8) for n in range(4)]
-    write_release(
-        run, "int8", rows, {"test": score}, limits=limits, resizers=resizers, recipe="converter",
-        strangers=strangers, **more,
-    )  # fmt: skip
+    strangers = {"pictures": 4, "mean_confidence": 0.75, "sure": 3}
+    measured = {"scores": {"test": score}, "resizers": resizers, "strangers": strangers}
+    write_release(run, "int8", rows, measured, LIMITS, **more)
     return run.path("release")
 
 
@@ -264,6 +318,30 @@ def test_the_model_card_says_how_good_and_where_not(released):
     assert card.index("| melasma | 10 | 0.50 |") < card.index("| wrinkles | 10 | 0.80 |")
     assert "| train | 8 |" in card and "f1n9er" in card
     assert "Of 4 drawn patterns" in card and "| Pillow | 0.800 | 0.900 |" in card
+    assert "3 got an answer of 0.50 or more" in card and "0.75 on average." in card
+
+
+@pytest.mark.parametrize(("backbone", "familiar"), [("tiny", True), ("mobilenet_v2", False)])
+def test_the_model_card_owns_that_tiny_knows_the_patterns(run, backbone, familiar):
+    parts = run.read()["notebooks"]
+    parts["02_build_model"]["parameters"]["backbone"] = backbone
+    run.update(notebooks=parts)
+    card = (write(run) / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert ("learnt on patterns of these very kinds" in card) == familiar
+
+
+def test_what_a_file_says_to_strangers(labelled_file, tflite_files, tmp_path):
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (50, 60, 3), np.uint8) for _ in range(4)]
+    classifier = runtime.Classifier(labelled_file)
+    highest = [classifier.predict(picture, top=1)[0][1] for picture in pictures]
+    told = strangers_told(classifier, pictures)
+    assert told == {"pictures": 4, "mean_confidence": pytest.approx(np.mean(highest)), "sure": 4}
+    path = tmp_path / "strict.tflite"
+    path.write_bytes(
+        tflite_file.embed(tflite_files["int8"], CLASS_NAMES, {"min_confidence": sorted(highest)[2]})
+    )
+    assert strangers_told(runtime.Classifier(path), pictures)["sure"] == 2
 
 
 def test_the_model_card_says_what_lies_in_two_splits(run):
@@ -288,7 +366,7 @@ def test_a_class_that_was_not_measured_is_named_and_is_not_the_weakest(run):
     rows = table(("int8", "test", 0.0, 1.0)).assign(accuracy=0.9, bytes=1, changed=0, passed=True)
     answered = pd.DataFrame({"split": ["test"], "label": "a", "predicted": "a", "sure": True})
     said = gate.verdict("int8", rows, answered, {"test": score})
-    assert "Weakest class: melasma, known in 50% of 10" in said
+    assert "Weakest class: melasma, with 5 of 10 recognised." in said
     assert "no test photo shows acne" in said
 
 
@@ -394,8 +472,8 @@ def flip(path):
         (lambda folder, files: (folder / "model.tflite").unlink(), "incomplete"),
         (lambda folder, files: (folder / "labels.txt").unlink(), "incomplete"),
         (lambda folder, files: (folder / "MODEL_CARD.md").unlink(), "incomplete"),
-        (lambda folder, files: change_json(folder / "model.json", notice=""), "another notice"),
-        (lambda folder, files: change_json(folder / "model.json", min_confidence=0), "another min"),
+        (lambda folder, files: change_json(folder / "model.json", notice=""), "differ in notice"),
+        (lambda folder, files: change_json(folder / "model.json", min_confidence=0), "differ in m"),
         (lambda folder, files: (folder / "model.json").write_text("{}"), "must contain ['bytes'"),
         (lambda folder, files: (folder / "model.json").unlink(), "Name a release folder"),
         (lambda folder, files: (folder / "model.json").write_text("{"), "is damaged"),
@@ -406,11 +484,11 @@ def flip(path):
         ),
         (
             lambda folder, files: change_json(folder / "model.json", variant="float16"),
-            "claims to be float16 and is int8",
+            "claims to be float16 but is int8",
         ),
         (
             lambda folder, files: change_json(folder / "model.json", bytes=float("nan")),
-            "NaN is no number",
+            "NaN is not a number",
         ),
         (
             lambda folder, files: (folder / "model.json").write_text("[" * 100_000),
@@ -418,7 +496,7 @@ def flip(path):
         ),
         (
             lambda folder, files: change_field(folder / "model.json", ["input", "scale"], 0.5),
-            "takes another input",
+            "does not take the input",
         ),
         (
             lambda folder, files: change_json(folder / EXPECTED, labels=CLASS_NAMES[::-1]),

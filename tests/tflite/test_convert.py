@@ -143,6 +143,15 @@ def test_rounding_in_turn_stays_on_the_grid_and_keeps_the_output():
     assert error(rounded) < 0.5 * error(nearest)
 
 
+def test_kernel_levels_are_those_of_the_largest_pointwise_convolution(converted, rounded):
+    trained, stored = convert.kernel_levels(converted["float32"], rounded)
+    assert trained.shape == stored.shape == (1280, 112)
+    np.testing.assert_allclose(np.abs(trained).max(axis=1), 127, rtol=1e-5)
+    np.testing.assert_allclose(stored, np.rint(stored), atol=1e-3)
+    assert 0 < (np.rint(trained) != np.rint(stored)).mean() < 0.5
+    assert np.abs(trained - stored).mean() < 0.6
+
+
 def test_rounded_weights_answer_alike_and_are_kept_by_a_quantizer(
     converted, rounded, tflite_files, calibration
 ):

@@ -1,4 +1,4 @@
-"""Tests of dermaface.tflite.file: what a file is, and what rides inside it."""
+"""Tests of dermaface.tflite.file: what a file is, and what it carries."""
 
 import copy
 import hashlib
@@ -17,7 +17,7 @@ FACTS = {"name": "ü", "version": "1", "notice": "n", "min_confidence": 0.5}
 
 
 @pytest.mark.parametrize("variant", convert.VARIANTS)
-def test_metadata_change_no_answer(tflite_files, variant, calibration, tmp_path):
+def test_metadata_changes_no_answer(tflite_files, variant, calibration, tmp_path):
     bare, full = tmp_path / "bare.tflite", tmp_path / "full.tflite"
     bare.write_bytes(tflite_files[variant])
     full.write_bytes(tflite_file.embed(tflite_files[variant], NAMES, FACTS))
@@ -90,7 +90,7 @@ def peak_megabytes(function, *arguments):
 
 @pytest.mark.parametrize("entry", ["labels.txt", "model.bin"])
 def test_an_archive_bomb_is_not_unpacked(tflite_files, entry):
-    # The metadata name labels.txt; nothing names model.bin.
+    # The metadata names labels.txt; nothing names model.bin.
     whole = tflite_file.embed(tflite_files["int8"], NAMES, {})
     buffer = io.BytesIO(tflite_file.read(whole).model)
     with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
@@ -178,12 +178,12 @@ def test_the_auditor_catches_a_float_island_that_claims_int8(tflite_files, calib
     assert found.kind == "int8_mixed" and found.float_islands == 1 and found.takes_raw_bytes
     assert sum(found.operators.values()) > 50
     with pytest.raises(
-        ValueError, match="and is int8_mixed: it calculates in floats in 2 DEQUANTIZE, 1 ADD, 1 QUA"
+        ValueError, match="but is int8_mixed: it calculates in floats in 2 DEQUANTIZE, 1 ADD, 1 QUA"
     ):
         tflite_file.check_claim(mixed, "int8")
-    with pytest.raises(ValueError, match="claims to be int8 and is dynamic"):
+    with pytest.raises(ValueError, match="claims to be int8 but is dynamic"):
         tflite_file.check_claim(tflite_files["dynamic"], "int8")
-    # It is a file like those of other makers: it answers, and nothing but its operators tells.
+    # It is a file like those of other makers: it answers, and only its operators give it away.
     answers = []
     for name, content in (("int8", tflite_files["int8"]), ("mixed", mixed)):
         (tmp_path / name).write_bytes(content)

@@ -22,7 +22,7 @@ def random_image(height, width, seed=0):
 def test_resize_has_half_pixel_centres_and_no_antialiasing():
     ramp = np.repeat(np.array([0, 10, 200, 250], np.uint8)[None, :, None], 4, axis=0)
     ramp = np.repeat(ramp, 3, axis=2)
-    # Centres of two new pixels lie midway between old pixels 0 and 1, and 2 and 3.
+    # The centres of two new pixels lie midway between old pixels 0 and 1, and 2 and 3.
     assert resize(ramp, 2)[0, :, 0].tolist() == [5, 225]
     # With four times as many pixels, the outer ones repeat the edge.
     assert resize(ramp[:, :2], 8)[0, :, 0].tolist() == [0, 0, 1, 4, 6, 9, 10, 10]
@@ -187,7 +187,7 @@ def test_the_file_says_how_pixels_go_in(tflite_files, tmp_path, calibration, mon
     path = tmp_path / "model.tflite"
     path.write_bytes(tflite_file.embed(tflite_files["float32"], CLASS_NAMES, {}))
     plain = runtime.Classifier(path).predict_pixels(calibration[0] // 2)
-    # A maker whose file wants the pixels halved says so by a deviation of 2.
+    # A maker whose file wants the pixels halved says so with a deviation of 2.
     block = tflite_file._metadata_block
     numbers = np.array([1], np.float32).tobytes()
     halved = np.array([2], np.float32).tobytes()

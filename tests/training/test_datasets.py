@@ -1,8 +1,11 @@
 """Tests of dermaface.training.datasets."""
 
+import time
+
 from conftest import CLASS_NAMES
 from dermaface.photos import images
 from dermaface.photos.pixels import load_image
+from dermaface.quiet_tensorflow import tf
 from dermaface.training import datasets
 import numpy as np
 import pandas as pd
@@ -19,6 +22,18 @@ def photos(sample_folder):
 def load(photos, augment=None, **order):
     root, frame = photos
     return datasets.make_dataset(frame, root, CLASS_NAMES, 96, datasets.Order(10, **order), augment)
+
+
+def test_a_scaled_augmentation_is_one_that_can_be_made():
+    given = {"horizontal_flip": True, "rotation": 0.1, "translation": 0.9, "zoom": 0.2}
+    given |= {"contrast": 0.3, "backbone": "tiny"}
+    assert datasets.scale_augmentation(given, 1) == {n: given[n] for n in given if n != "backbone"}
+    none = datasets.scale_augmentation(given, 0)
+    assert not any(none.values()) and none["horizontal_flip"] is False
+    stronger = datasets.scale_augmentation(given, 2.0)
+    assert (stronger["rotation"], stronger["zoom"], stronger["contrast"]) == (0.2, 0.4, 0.5)
+    assert stronger["translation"] == 0.9
+    assert datasets.make_augmentation(**datasets.scale_augmentation(given, 100)).keywords
 
 
 def test_batches_have_pixels_and_one_hot_labels_in_the_order_of_the_rows(photos):
@@ -161,3 +176,12 @@ def test_class_weights_make_classes_count_alike():
     weights = datasets.class_weights(frame, ["a", "b"])
     assert weights == {0: pytest.approx(2 / 3), 1: 2.0}
     assert sum(weights[i] * n for i, n in ((0, 30), (1, 10))) == pytest.approx(40)
+
+
+def test_a_batch_is_timed_without_the_building_of_its_graph():
+    def change(batch):
+        time.sleep(0.3)  # once, when the graph is built
+        wait = tf.numpy_function(lambda: time.sleep(0.02) or np.float32(0), [], tf.float32)
+        return batch + wait
+
+    assert 0.02 <= datasets.time_batch(change, np.zeros((2, 4, 4, 3), "float32")) < 0.3

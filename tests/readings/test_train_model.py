@@ -1,14 +1,8 @@
-"""Tests that every reading turns when its figures turn."""
+"""Tests that what notebook 03 says turns when its figures turn."""
 
-from dermaface import readings
+from dermaface.readings import train_model as readings
 import pandas as pd
 import pytest
-
-# 1. Explore the data
-
-# 2. Build the model
-
-# 3. Train the model
 
 
 def history(**stages):
@@ -153,10 +147,3 @@ def test_training_summary():
     ]
     rows = history(head=[1.51, 0.71], fine_tune=[0.8])
     assert "Kept: epoch 2 of the head, with" in readings.training_summary(rows, 68)
-
-
-# 4. Analyze the curves
-
-# 5. Convert and test TFLite
-
-# 6. Compare settings

@@ -1,8 +1,4 @@
-"""Every sentence that the notebooks make from figures; each function returns one as a string.
-
-Prose in a notebook says how to read a result. What *this* run shows is said by one of these, from
-the figures themselves, so that it is true of any data set and turns when the figures turn.
-"""
+"""What notebook 03 says about its figures; each function returns one text."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,11 +6,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-# 1. Explore the data
-
-# 2. Build the model
-
-# 3. Train the model
 
 STAGES = {"head": "the head", "fine_tune": "fine-tuning", "full": "the whole network"}
 
@@ -217,10 +208,3 @@ def _told_apart(*numbers: float) -> list[str]:
         if len(set(texts)) == len(set(numbers)):
             break
     return texts
-
-
-# 4. Analyze the curves
-
-# 5. Convert and test TFLite
-
-# 6. Compare settings

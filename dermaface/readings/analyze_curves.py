@@ -1,0 +1,343 @@
+"""What notebook 04 says about its figures; each function returns one text."""
+
+from collections.abc import Mapping, Sequence
+import math
+from typing import TYPE_CHECKING
+
+from dermaface.readings.words import counted
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+def curves(history: "pd.DataFrame") -> str:
+    """Return in words which shape the curves have, by the validation loss.
+
+    A rise after the lowest value counts only where it is larger than any rise from one epoch to the
+    next before it, and than 5 % of the lowest value.
+
+    Args:
+        history: `history.csv`.
+    """
+    losses = history["val_loss"].tolist()
+    epochs, best = len(losses), losses.index(min(losses))
+    if epochs == 1:
+        return "One epoch is a point and not a curve: it does not show whether more would help."
+    lowest, last = losses[best], losses[-1]
+    found = f"Validation loss is lowest in epoch {best + 1} of {epochs}, at {lowest:.3f}"
+    if best == epochs - 1:
+        return f"{found}.\nThat is the last one: it was still falling, so more epochs may help."
+    rises = history.groupby("stage", sort=False)["val_loss"].diff().iloc[: best + 1]
+    if last - lowest <= max(rises.fillna(0).max(), 0.05 * lowest):
+        return (
+            f"{found}, and ends little above, at {last:.3f}.\n"
+            "It has levelled off: more epochs alone would bring little."
+        )
+    found += f", then rises by {100 * (last / lowest - 1):.0f} % to {last:.3f}.\n"
+    if history["loss"].iloc[-1] < history["loss"].iloc[best]:
+        return f"{found}Training loss goes on falling: overfitting after epoch {best + 1}."
+    return f"{found}Training loss rises, too: the later steps did harm (learning rate)."
+
+
+def best_epoch(history: "pd.DataFrame", images: int) -> str:
+    """Return in words which epoch was kept, and whether accuracy would have chosen another one.
+
+    Args:
+        history: `history.csv`.
+        images: how many validation images there are.
+    """
+    losses, accuracies = history["val_loss"].tolist(), history["val_accuracy"].tolist()
+    best = losses.index(min(losses))
+    stages = list(dict.fromkeys(history["stage"]))
+    kept = history["stage"].iloc[best]
+    where = f" (epoch {history['epoch'].iloc[best]} of stage {kept})" if len(stages) > 1 else ""
+    said = [f"Kept: epoch {best + 1}{where}, with validation accuracy {accuracies[best]:.3f}."]
+    highest = accuracies.index(max(accuracies))
+    more = round((accuracies[highest] - accuracies[best]) * images)
+    if more:
+        said.append(
+            f"Accuracy alone would have chosen epoch {highest + 1}, where "
+            f"{counted(more, 'more photo')} of {images} {'was' if more == 1 else 'were'} right."
+        )
+    else:
+        said.append("No epoch has a higher accuracy.")
+    for stage in stages[stages.index(kept) + 1 :]:
+        said.append(f"Stage {stage} brought no lower loss and was taken back.")
+    return "\n".join(said)
+
+
+def counts_agree(right: int, total: int, evaluated: float, logged: float) -> str:
+    """Return in words whether three ways to an accuracy agree.
+
+    Args:
+        right: right answers by comparing them with the table of images.
+        total: all images.
+        evaluated: accuracy by Keras's `evaluate`.
+        logged: accuracy that training noted for the kept epoch.
+    """
+    others = round(evaluated * total), round(logged * total)
+    said = (
+        f"Right of {total}: {right} by counting, {others[0]} by `evaluate`, {others[1]} in the "
+        "training log.\n"
+    )
+    apart = abs(others[1] - right)
+    if others[0] != right:
+        return f"{said}The answers and the table do not stand in the same order."
+    if not apart:
+        return f"{said}All three agree."
+    if apart <= max(2, 0.01 * total):
+        return f"{said}So small a difference comes from rounding, as in features that are kept."
+    return f"{said}Rounding does not explain that: `model.keras` is not what that epoch left."
+
+
+def gap(train_accuracy: float, validation_accuracy: float, interval: tuple[float, float]) -> str:
+    """Return in words what the gap between training and validation accuracy says.
+
+    Args:
+        train_accuracy: 0..1, in the same epoch as the validation accuracy.
+        validation_accuracy: 0..1.
+        interval: of the validation accuracy, 95 %.
+    """
+    said = f"Training {train_accuracy:.3f} lies "
+    of_validation = f"the interval of validation, {interval[0]:.3f} to {interval[1]:.3f}.\n"
+    if train_accuracy > interval[1]:
+        gap = 100 * (train_accuracy - validation_accuracy)
+        return (
+            f"{said}{gap:.0f} points higher, above {of_validation}"
+            "The model knows its training photos better than new ones."
+        )
+    side = "below" if train_accuracy < interval[0] else "inside"
+    if train_accuracy < 0.7:
+        return (
+            f"{said}{side} {of_validation}Underfitting: it has not even learnt its training photos,"
+            " or they do not show what tells the classes apart."
+        )
+    return f"{said}{side} {of_validation}No gap that these photos could show."
+
+
+def reference(frame: "pd.DataFrame", images: int) -> str:
+    """Return in words by how much each way to answer beats the first, and what chance explains.
+
+    Args:
+        frame: as from `reference_frame`; the first row is what all others must beat.
+        images: how many images were answered.
+    """
+    ways = {name: (row["accuracy"], row["low"], row["high"]) for name, row in frame.iterrows()}
+    (base, first), *others = ways.items()
+    gains = [f"{name} {100 * (way[0] - first[0]):+.0f}" for name, way in others]
+    said = [f"In points above the {base} ({first[0]:.2f}):", f"{', '.join(gains)}."]
+    level = [name for name, way in others if not _beats(way, first)]
+    if level:
+        said.append(f"Not shown to beat it: {', '.join(level)}.")
+    (best, highest), (second, next_one), *_ = sorted(ways.items(), key=lambda way: -way[1][0])
+    said.append(
+        f"Best: {best}, above {second} by more than chance explains."
+        if _beats(highest, next_one)
+        else f"{best.capitalize()} and {second} are too close for {counted(images, 'photo')} to "
+        "tell which is better."
+    )
+    if "from scratch" not in ways:
+        said.append("Nothing was trained from scratch in this run.")
+    return "\n".join(said)
+
+
+def _beats(first: Sequence[float], second: Sequence[float]) -> bool:
+    """Tell whether one accuracy lies above another by more than chance explains.
+
+    That is where the 95 % interval of their difference lies above 0: Newcombe (1998), Statistics in
+    Medicine 17, 873-890, method 10. Accuracies on the same images differ by chance a little less.
+
+    Args:
+        first: accuracy, and the lower and upper bound of its Wilson interval.
+        second: the same.
+    """
+    margin = math.hypot(first[0] - first[1], second[2] - second[0])
+    return first[0] - second[0] > margin
+
+
+def splits(metrics: Mapping[str, Mapping]) -> str:
+    """Return in words which accuracy to report, how the splits compare, and what is not measured.
+
+    Args:
+        metrics: for each split its figures, as from `score`.
+    """
+    accuracy, interval = (metrics["validation"][n] for n in ("accuracy", "accuracy_interval"))
+    if "test" not in metrics:
+        said = [
+            f"There is no test split: {accuracy:.3f} is validation (also used to choose).",
+            "It flatters a little. A folder named test would give a figure that nobody chose.",
+        ]
+        return "\n".join([*said, *unmeasured(metrics)])
+    test = metrics["test"]["accuracy"], *metrics["test"]["accuracy_interval"]
+    validation = accuracy, *interval
+    compared = f"Validation {accuracy:.3f}, test {test[0]:.3f}: test lies"
+    of_validation = f"validation's interval, {interval[0]:.3f} to {interval[1]:.3f}"
+    if interval[0] <= test[0] <= interval[1]:
+        said = [f"{compared} inside {of_validation}.", "Chance alone can explain the difference."]
+    else:
+        said = [f"{compared} {'below' if test[0] < interval[0] else 'above'} {of_validation}."]
+        differ = _beats(test, validation) or _beats(validation, test)
+        said.append(
+            "Chance does not explain that: the two groups of photos differ."
+            if differ
+            else "It may still be chance, for test has an interval, too."
+        )
+    said.append(
+        f"Report {test[0]:.3f} with its 95 % interval {test[1]:.3f} to {test[2]:.3f}: nothing was "
+        "chosen by it."
+    )
+    return "\n".join([*said, *unmeasured(metrics)])
+
+
+def unmeasured(metrics: Mapping[str, Mapping]) -> list[str]:
+    """Return a sentence for each split that lacks classes.
+
+    Args:
+        metrics: for each split its figures, as from `score`.
+    """
+    return [
+        f"Not measured: no {split} photo shows {', '.join(missing)}."
+        for split, figures in metrics.items()
+        if (missing := [name for name, e in figures["classes"].items() if not e["images"]])
+    ]
+
+
+def sureness(log_loss: float, promised: float, margin: float) -> str:
+    """Return in words whether a model is right as often as it says.
+
+    Args:
+        log_loss: of its answers, in nats.
+        promised: the log loss that its answers promise.
+        margin: how far chance alone takes the one from the other.
+    """
+    said = f"log loss {log_loss:.3f}, promised {promised:.3f} ± {margin:.3f}: "
+    if log_loss > promised + margin:
+        return f"{said}too sure of itself."
+    if log_loss < promised - margin:
+        return f"{said}less sure than it could be."
+    return f"{said}as sure as it is right, within chance."
+
+
+def confusions(matrix: "np.ndarray", class_names: Sequence[str]) -> str:
+    """Return in words how many answers are wrong and which classes are taken for each other most.
+
+    Args:
+        matrix: counts, one row per true class, one column per answer.
+        class_names: the classes in index order.
+    """
+    total = int(matrix.sum())
+    wrong = total - int(matrix.trace())
+    if not wrong:
+        return f"None of {counted(total, 'answer')} is wrong, so there is nothing to confuse."
+    pairs = {
+        (a, b): int(matrix[a, b] + matrix[b, a]) for b in range(len(class_names)) for a in range(b)
+    }
+    said = f"{wrong} of {counted(total, 'answer')} {'is' if wrong == 1 else 'are'} wrong.\n"
+    most = max(pairs.values())
+    if most == 1:
+        return f"{said}No two classes are confused more than once: there is no pattern to see."
+    often = [pair for pair, times in pairs.items() if times == most]
+    told = []
+    for a, b in often[:3]:
+        if matrix[a, b] and matrix[b, a]:
+            told.append(f"{class_names[a]} and {class_names[b]} are taken for each other")
+        else:
+            true, answer = (a, b) if matrix[a, b] else (b, a)
+            told.append(f"{class_names[true]} is taken for {class_names[answer]}")
+    more = f";\nand {counted(len(often) - 3, 'other pair')}" if len(often) > 3 else ""
+    each = " each" if len(often) > 1 else ""
+    return f"{said}Most often, {most} times{each}: " + ";\n".join(told) + f"{more}."
+
+
+def weakest(classes: "pd.DataFrame", accuracy: float) -> str:
+    """Return in words which class is found least often, and how sure that is.
+
+    Args:
+        classes: as from `class_frame`.
+        accuracy: of all classes together.
+    """
+    measured = classes[classes["images"] > 0]
+    widths = measured["high"] - measured["low"]
+    width = f"{widths.min():.2f} to {widths.max():.2f} wide"
+    if widths.round(2).nunique() == 1:
+        width = f"{widths.max():.2f} wide"
+    fewest, most = measured["images"].min(), measured["images"].max()
+    counts = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+    sizes = f"With {counts} {'photo' if most == 1 else 'photos'} per class, intervals are {width}."
+    name, level = weakest_class(classes)
+    row = classes.loc[name]
+    if row["recall"] == 1:
+        return f"Every photo of every class was found.\n{sizes}"
+    said = f"Weakest: {name}, {row['found']:.0f} of {row['images']:.0f} found"
+    if level:
+        said += f", level with {counted(level, 'other class', 'other classes')}"
+    side = "lies below" if row["high"] < accuracy else "holds"
+    told = "probably weaker" if row["high"] < accuracy else "it may be chance"
+    return (
+        f"{said}.\nIts interval, {row['low']:.3f} to {row['high']:.3f}, {side} the accuracy of "
+        f"all ({accuracy:.3f}): {told}.\n{sizes}"
+    )
+
+
+def weakest_class(classes: "pd.DataFrame") -> tuple[str, int]:
+    """Return the class with the lowest recall, and how many others are as weak.
+
+    Args:
+        classes: as from `class_frame`. Of several, the one with the most images is taken.
+    """
+    measured = classes[classes["images"] > 0]
+    weakest = measured[measured["recall"] == measured["recall"].min()]
+    return weakest["images"].idxmax(), len(weakest) - 1
+
+
+def mistakes(wrong: int, total: int, sure_wrong: int, sure: int, limit: float) -> str:
+    """Return in words how many answers were wrong, and how many of the wrong ones were sure.
+
+    Args:
+        wrong: wrong answers.
+        total: all answers.
+        sure_wrong: wrong answers with at least the probability `limit`.
+        sure: all answers with at least that probability.
+        limit: 0..1.
+    """
+    if not wrong:
+        return f"No mistake in {counted(total, 'answer')}. The next photo can still bring one."
+    said = f"{wrong} of {counted(total, 'answer')} {'is' if wrong == 1 else 'are'} wrong.\n"
+    if not sure:
+        return f"{said}No answer at all was given with {100 * limit:.0f} % or more."
+    return (
+        f"{said}Of the {counted(sure, 'answer')} given with {100 * limit:.0f} % or more, "
+        f"{sure_wrong or 'none'} {'is' if sure_wrong <= 1 else 'are'} wrong."
+    )
+
+
+def analysis(
+    history: "pd.DataFrame",
+    reference: "pd.DataFrame",
+    metrics: Mapping[str, Mapping],
+    classes: "pd.DataFrame",
+) -> str:
+    """Return the figures of notebook 04 in four lines.
+
+    Args:
+        history: `history.csv`.
+        reference: as from `reference_frame`, on the validation photos.
+        metrics: for each split its figures, as from `score`.
+        classes: of the split to report, as from `class_frame`.
+    """
+    losses = history["val_loss"].tolist()
+    accuracies = reference["accuracy"]
+    split = "test" if "test" in metrics else "validation"
+    figures, chosen = metrics[split], "" if split == "test" else " (also used to choose)"
+    low, high = figures["accuracy_interval"]
+    name, _ = weakest_class(classes)
+    lines = (
+        f"Kept: epoch {losses.index(min(losses)) + 1} of {len(losses)}.",
+        f"On the validation photos: {reference.index[0]} {accuracies.iloc[0]:.2f}, best "
+        f"({accuracies.idxmax()}) {accuracies.max():.2f}.",
+        f"To report: {figures['accuracy']:.3f} ({low:.3f} to {high:.3f}) of "
+        f"{figures['images']} {split} photos{chosen}.",
+        f"Lowest recall: {name}, {classes.loc[name, 'found']} of {classes.loc[name, 'images']}.",
+    )
+    return "\n".join(lines)

@@ -1,0 +1,218 @@
+"""What notebook 06 says about its figures; each function returns one text."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def setting(values: Mapping[str, float]) -> str:
+    """Return a setting of a head in words, or a part of one.
+
+    Args:
+        values: of some or all of `learning_rate`, `inner_size` (0 is none), `dropout_rate` and
+            `augmentation` (a factor on that of notebook 02), in the order wanted.
+    """
+    words = []
+    for name, value in values.items():
+        number = _number(value)
+        if name == "augmentation":
+            factor = "as in 02" if value == 1 else f"{number} times that of 02"
+            words.append(f"augmentation {factor}" if value else "no augmentation")
+        elif name == "inner_size":
+            words.append(f"inner layer of {number}" if value else "no inner layer")
+        elif name == "dropout_rate":
+            words.append(f"dropout {number}" if value else "no dropout")
+        else:
+            words.append(f"{name.replace('_', ' ')} {number}")
+    return ", ".join(words)
+
+
+def _number(value: float) -> str:
+    """Return a number as a person writes it, without an exponent."""
+    return f"{value:.10f}".rstrip("0").rstrip(".")
+
+
+def _listed(values: Sequence[float]) -> str:
+    """Return numbers as a list in words."""
+    *most, last = map(_number, values)
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def range_test(fastest: float, blows_up: float | None, candidates: Sequence[float]) -> str:
+    """Say what a learning-rate range test found, and what it says of the rates to compare.
+
+    Args:
+        fastest: the rate at which the loss falls fastest.
+        blows_up: the rate from which on it is higher than at the beginning; None if there is none.
+        candidates: the rates to compare.
+    """
+    end = f"blows up near {_number(float(f'{blows_up:.1g}'))}" if blows_up else "never blows up"
+    low = [rate for rate in candidates if rate < fastest / 10]
+    high = [rate for rate in candidates if blows_up and rate > blows_up / 10]
+    verdicts = {
+        "worth trying": [rate for rate in candidates if rate not in (*low, *high)],
+        "below a tenth of the fastest, so expect a slow training": low,
+        "above a tenth of where it blows up, so expect a restless training": high,
+    }
+    said = [
+        f"{_listed(rates)} {'is' if len(rates) == 1 else 'are'} {verdict}"
+        for verdict, rates in verdicts.items()
+        if rates
+    ]
+    said = ";\n".join(said)
+    return (
+        f"The loss falls fastest near a learning rate of {_number(float(f'{fastest:.1g}'))} and "
+        f"{end}.\nOf the rates to compare, {said}."
+    )
+
+
+def early_stopping(best: int, trained: int, stopped: bool, loss: float) -> str:
+    """Say how a training ended that stops once the validation loss no longer falls.
+
+    Args:
+        best: the number of the epoch with the lowest validation loss, from 1.
+        trained: how many epochs there were.
+        stopped: whether it stopped by itself, and not because there were no more epochs.
+        loss: the lowest validation loss.
+    """
+    end = "stopped by itself after" if stopped else "had not converged when it was ended after"
+    return (
+        f"The training {end} {trained} epochs.\nIts best was epoch {best}, with a validation loss "
+        f"of {loss:.3f}."
+    )
+
+
+def unfinished(converged: "pd.Series", bound: int) -> str:
+    """Say how many trainings the bound ended before they had converged.
+
+    Args:
+        converged: for each training whether it stopped by itself; the index names its setting.
+        bound: the largest number of epochs.
+    """
+    ended = converged.index[~converged.astype(bool)]
+    if ended.empty:
+        return f"None of the {len(converged)} trainings was cut short by compared_epochs."
+    said = (
+        f"{len(ended)} of {len(converged)} trainings had not converged when compared_epochs cut "
+        f"{'it' if len(ended) == 1 else 'them'} short at {bound},\nso more epochs may still "
+        "change the order"
+    )
+    names = list(dict.fromkeys(ended))
+    return "\n".join([f"{said}:", *names]) if len(names) <= 2 else f"{said}."
+
+
+def tried_values(table: "pd.DataFrame", photos: int) -> str:
+    """Say which of the values tried has the lowest validation loss, and how near the others are.
+
+    Args:
+        table: one row per value, named in words, with `val_loss` and `val_accuracy`.
+        photos: how many there are to validate by.
+    """
+    ordered = table.sort_values("val_loss")
+    best, loss = str(ordered.index[0]), ordered["val_loss"].iloc[0]
+    best = best[0].upper() + best[1:]
+    if len(table) == 1:
+        return f"{best} is the only value tried, with a validation loss of {loss:.3f}."
+    behind = ordered["val_loss"].iloc[1] - loss
+    right = (table["val_accuracy"] * photos).round().astype(int)
+    apart = f"lie within {right.max() - right.min()} of {photos} photos"
+    if right.max() == right.min():
+        apart = f"are the same: {right.max()} of {photos} photos right"
+    return (
+        f"{best} has the lowest validation loss, {loss:.3f}; the next is {behind:.3f} higher.\n"
+        f"All accuracies {apart}."
+    )
+
+
+def compared(tried: "pd.DataFrame", low: float, high: float) -> str:
+    """Say how many settings the validation photos cannot tell from the best, and who memorises.
+
+    Args:
+        tried: one row per setting, the best first, with `name` in words, `accuracy` and
+            `val_accuracy`.
+        low: where the 95 % interval of the best one's validation accuracy begins.
+        high: where it ends.
+    """
+    inside = int(tried["val_accuracy"].between(low, high).sum())
+    gaps = tried["accuracy"] - tried["val_accuracy"]
+    widest = tried.loc[gaps.idxmax()]
+    gap = (
+        f"The gap is widest with {widest['name']}:\n{widest['accuracy']:.2f} in training, "
+        f"{widest['val_accuracy']:.2f} in validation."
+    )
+    if gaps.max() <= 0:
+        gap = "No setting does better in training than in validation."
+    return (
+        f"{inside} of {len(tried)} settings {'lies' if inside == 1 else 'lie'} within the interval "
+        f"of the best one's accuracy, {low:.2f} to {high:.2f}.\n{gap}"
+    )
+
+
+def decision(over_seeds: tuple[float, float], over_photos: tuple[float, float]) -> str:
+    """Say whether the winner of a comparison is better than the start beyond chance.
+
+    Args:
+        over_seeds: the 95 % interval, over the seeds, of the winner's loss less the start's.
+        over_photos: the same over the photos.
+    """
+    (seeds_low, seeds_high), (photos_low, photos_high) = over_seeds, over_photos
+    if not any((*over_seeds, *over_photos)):
+        return "No difference found: the start itself has the lowest loss of all settings."
+    mean = (seeds_low + seeds_high) / 2
+    how = (
+        f"{abs(mean):.3f} {'lower' if mean < 0 else 'higher'} than"
+        if round(mean, 3)
+        else "equal to"
+    )
+    figures = (
+        f"On average the winner's loss is {how} the start's\n({seeds_low:+.3f} to "
+        f"{seeds_high:+.3f} over the seeds, "
+        f"{photos_low:+.3f} to {photos_high:+.3f} over the photos)."
+    )
+    if seeds_high < 0 and photos_high < 0:
+        return f"A difference beyond chance: both intervals lie below 0.\n{figures}"
+    if seeds_low > 0 or photos_low > 0:
+        return f"No better setting found: the winner lost its lead on new seeds.\n{figures}"
+    why = "both intervals hold 0"
+    if seeds_high < 0 or photos_high < 0:
+        why = f"the interval over the {'photos' if seeds_high < 0 else 'seeds'} holds 0"
+    return f"No difference found: {why}.\n{figures}"
+
+
+def photos_apart(start: float, winner: float, photos: int, low: float, high: float) -> str:
+    """Say how the difference in accuracy compares with what the number of photos leaves open.
+
+    Args:
+        start: the mean accuracy of the start over the seeds.
+        winner: that of the winner.
+        photos: how many there are to validate by.
+        low: where the 95 % interval of the start's accuracy begins.
+        high: where it ends.
+    """
+    place = "inside" if low <= winner <= high else "outside"
+    other = "and so does the winner" if winner == start else f"the winner {winner * photos:.1f}"
+    return (
+        f"The start answers {start * photos:.1f} of {photos} photos right on average, {other}.\n"
+        f"The number of photos alone leaves {low * photos:.0f} to "
+        f"{high * photos:.0f} open for the start,\nand the winner lies {place} that range."
+    )
+
+
+def chosen_setting(name: str, chosen: str, settings: int, photos: int) -> str:
+    """Say what was written down, and how it was picked.
+
+    Args:
+        name: the setting in words.
+        chosen: "start" or "winner".
+        settings: how many were compared.
+        photos: how many they were compared by.
+    """
+    said = f"settings.yaml holds the {chosen}:\n{name}."
+    if chosen == "start":
+        return said
+    return (
+        f"{said}\nIt was picked as the best of {settings} by the same {photos} photos,\nso expect "
+        "a smaller lead on new ones."
+    )

@@ -1,0 +1,374 @@
+"""What notebook 05 says about its figures; each function returns one text."""
+
+from collections.abc import Mapping, Sequence
+import math
+from typing import TYPE_CHECKING, Any
+
+from dermaface.readings.words import listed
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+def _points_lost(drop: float) -> str:
+    """Return what an accuracy drop, as a share of 1, means in words."""
+    points = round(100 * drop, 1)
+    if not points:
+        return "loses no accuracy"
+    return f"{'loses' if points > 0 else 'wins'} {abs(points)} points of accuracy"
+
+
+def _amount(change: float) -> str:
+    """Return how far a probability moved, with as many digits as say something."""
+    if change < 0.001:
+        return "less than 0.001"
+    return f"{change:.2f}" if change >= 0.01 else f"{change:.3f}"
+
+
+def rounding(trained: "np.ndarray", stored: "np.ndarray") -> str:
+    """Say how many weights did not go to the nearest level.
+
+    Args:
+        trained: weights counted in levels.
+        stored: the same after rounding.
+    """
+    moved = float((trained.round() != stored.round()).mean())
+    if not moved:
+        return f"Each of this layer's {trained.size:,} weights went to its nearest level."
+    return (
+        f"Of this layer's {trained.size:,} weights, {100 * moved:.1f} % went to another level than "
+        "the nearest."
+    )
+
+
+def closer(changes: "pd.DataFrame") -> str:
+    """Say which of two files stays closer to the Keras model, by a sign test over the photos.
+
+    Args:
+        changes: one row per photo and one column per file, as from `probability_changes`.
+    """
+    first, second = changes.columns
+    wins = {
+        first: int((changes[first] < changes[second]).sum()),
+        second: int((changes[second] < changes[first]).sum()),
+    }
+    better, worse = (first, second) if wins[first] > wins[second] else (second, first)
+    decided = wins[better] + wins[worse]
+    # How often fair coins would split at least as unevenly, to either side.
+    tails = sum(math.comb(decided, heads) for heads in range(wins[worse] + 1))
+    chance = min(1.0, 2 * tails / 2**decided)
+    p_value = "p < 0.001" if chance < 0.001 else f"p = {chance:.2g}"
+    counts = (
+        f"Of {len(changes)} photos, {better} stayed closer on {wins[better]} and {worse} on "
+        f"{wins[worse]} (sign test, {p_value})."
+    )
+    if chance >= 0.05:
+        return (
+            f"No difference was found between {first} and {second} that is more than chance.\n"
+            f"{counts}"
+        )
+    typical = changes.median()
+    return (
+        f"Closer to the Keras model: {better}.\n{counts}\n"
+        f"The median photo's largest change of a probability is {_amount(typical[better])}, with "
+        f"{worse} {_amount(typical[worse])}."
+    )
+
+
+def recipes(tried: "pd.DataFrame") -> str:
+    """Say which way of making `int8` was taken, and why.
+
+    Args:
+        tried: one row for each way that was tried, in this order, with `recipe`, `accuracy_drop`,
+            `agreement` and `passed`, as from `try_recipes`.
+    """
+    best = tried.sort_values(["passed", "agreement"], ascending=False).iloc[0]
+    figures = (
+        f"It agrees on {100 * best['agreement']:.1f} % of the validation photos and "
+        f"{_points_lost(best['accuracy_drop'])}."
+    )
+    if not best["passed"]:
+        return (
+            f"None of {len(tried)} recipes keeps to the limits; the one that agrees best goes on: "
+            f"{best['recipe']}.\n{figures}"
+        )
+    if len(tried) == 1:
+        return (
+            f"The first recipe keeps to the limits, so no other was tried: {best['recipe']}.\n"
+            f"{figures}"
+        )
+    missed = listed(list(tried["recipe"])[:-1])
+    return f"Beyond the limits: {missed}.\nThe next keeps to them: {best['recipe']}.\n{figures}"
+
+
+def kinds(table: "pd.DataFrame") -> str:
+    """Say whether files are what their names say, and which calculate in integers alone.
+
+    Args:
+        table: one row per variant, as from `Audit.summary`.
+    """
+    wrong = [f"{name} is {kind}" for name, kind in table["it is"].items() if name != kind]
+    whole = list(table.index[table["operators in floats"] == 0])
+    mixed = table["float islands"][table["float islands"] > 0]
+    told = [
+        f"Not what the name says: {listed(wrong)}."
+        if wrong
+        else "Every file is what its name says.",
+        f"Without an operator in floats: {listed(whole)}."
+        if whole
+        else "Each of them has operators in floats.",
+    ]
+    if len(mixed):
+        islands = listed([f"{name} ({count})" for name, count in mixed.items()])
+        told.append(f"Float islands: {islands}.")
+    return "\n".join(told)
+
+
+def alike(table: "pd.DataFrame") -> str:
+    """Say which columns of a table hold the same value in every row.
+
+    Args:
+        table: one row per file.
+    """
+    same = [f"{name} {table[name].iloc[0]}" for name in table if table[name].nunique() == 1]
+    return f"The same in every file: {listed(same)}." if same else "No column is the same in all."
+
+
+def sizes(rows: "pd.DataFrame", weights: "pd.Series") -> str:
+    """Say how large each file is against `float32`, and where weights are the smallest part.
+
+    Args:
+        rows: the rows of one split of `conversion.csv`.
+        weights: the thousands of bytes that the weights take, by variant.
+    """
+    size = rows.set_index("variant")["bytes"] / 1000
+    others = [
+        f"{variant} {100 * size[variant] / size['float32']:.0f} %"
+        for variant in size.index
+        if variant != "float32"
+    ]
+    part = weights.astype(float) / size
+    return (
+        f"float32 takes {size['float32']:,.0f} KB;\nof that, {listed(others)}.\nWeights and biases "
+        f"are {100 * part.min():.0f} % of {part.idxmin()}; the rest describes layers, scales and "
+        "labels."
+    )
+
+
+def answers_changed(rows: "pd.DataFrame") -> str:
+    """Say how many answers each file changed, and how far a probability moved at most.
+
+    Args:
+        rows: the rows of one split of `conversion.csv`.
+    """
+    images = rows["images"].iloc[0]
+    some = rows[rows["changed"] > 0]
+    same = list(rows["variant"][rows["changed"] == 0])
+    said = f"No file changed any of the {images} answers."
+    if len(some):
+        counts = listed([f"{row.variant} {row.changed}" for row in some.itertuples()])
+        none = f"; {listed(same)} none" if same else ""
+        said = f"Changed, of {images} answers: {counts}{none}."
+    most = rows.loc[rows["max_abs_diff"].idxmax()]
+    return (
+        f"{said}\nThe largest change of a probability is {_amount(most['max_abs_diff'])}, in "
+        f"{most['variant']}."
+    )
+
+
+def drops(rows: "pd.DataFrame") -> str:
+    """Say which files are worse or better than the Keras model by more than chance.
+
+    Args:
+        rows: the rows of one split of `conversion.csv`.
+    """
+    told = [
+        f"{word} than the Keras model by more than chance: "
+        + listed([f"{r.variant} ({100 * abs(r.accuracy_drop):.1f} points)" for r in some])
+        + "."
+        for word, some in (
+            ("Worse", list(rows[rows["drop_low"] > 0].itertuples())),
+            ("Better", list(rows[rows["drop_high"] < 0].itertuples())),
+        )
+        if some
+    ]
+    if told:
+        return "\n".join(told)
+    return (
+        "Every interval holds 0: no file's accuracy differs by more than chance on these "
+        f"{rows['images'].iloc[0]} photos."
+    )
+
+
+def speed(rows: "pd.DataFrame") -> str:
+    """Say which file was fastest on this computer, and which slowest.
+
+    Args:
+        rows: the rows of one split of `conversion.csv`.
+    """
+    times = rows.set_index("variant")["latency_ms"]
+    return (
+        f"With two threads, {times.idxmin()} is fastest on this computer: {times.min():.1f} ms for "
+        f"one photo.\nSlowest is {times.idxmax()}, {times.max():.1f} ms; int8 takes "
+        f"{times['int8'] / times['float32']:.1f} times as long as float32."
+    )
+
+
+def chosen(variant_preference: Sequence[str], variant: str) -> str:
+    """Say why a variant was chosen.
+
+    Args:
+        variant_preference: variants, the most wanted first.
+        variant: the one that ships.
+    """
+    refused = list(variant_preference)[: list(variant_preference).index(variant)]
+    if not refused:
+        return f"The most wanted variant keeps to all limits: {variant} ships."
+    return (
+        f"Wanted more, but refused: {listed(refused)}.\nThe next that keeps to all limits ships: "
+        f"{variant}."
+    )
+
+
+def both_answers(photo: Any) -> str:
+    """Return the title of a photo whose answer changed: both guesses, and what it is.
+
+    Args:
+        photo: a row of `changed_answers`, as from `itertuples`.
+    """
+    return (
+        f"{photo.keras} {100 * photo.keras_probability:.0f} %\n"
+        f"now {photo.file} {100 * photo.file_probability:.0f} %\n(is {photo.label})"
+    )
+
+
+def recall_changes(rows: "pd.DataFrame") -> str:
+    """Say which class lost the most recall by conversion, and which won the most.
+
+    Args:
+        rows: the rows of one variant of `conversion.csv`.
+    """
+    changes = {
+        f"{name.removeprefix('recall_change_')} ({row['split']})": change
+        for _, row in rows.iterrows()
+        for name, change in row.filter(like="recall_change_").dropna().items()
+    }
+    lost, won = (limit(changes, key=changes.__getitem__) for limit in (min, max))
+    told = []
+    if changes[lost] < 0:
+        told.append(f"Lost most recall: {lost}, {-100 * changes[lost]:.0f} points.")
+    if changes[won] > 0:
+        told.append(f"Won most recall: {won}, {100 * changes[won]:.0f} points.")
+    return "\n".join(told) or "No class lost or won recall."
+
+
+def changed_photos(changed: "pd.DataFrame", images: int, min_confidence: float) -> str:
+    """Say what happened to the photos that a file answers otherwise than the Keras model.
+
+    Args:
+        changed: these photos, as from `changed_answers`.
+        images: how many photos were asked about.
+        min_confidence: the probability from which an answer counts as sure.
+    """
+    if changed.empty:
+        return f"Each of {images} photos got the model's own answer."
+    lost = int((changed["keras"] == changed["label"]).sum())
+    won = int((changed["file"] == changed["label"]).sum())
+    sure = int((changed["keras_probability"] >= min_confidence).sum())
+    return (
+        f"{len(changed)} of {images} photos got another answer.\n"
+        f"Right before and wrong now: {lost}; wrong before and right now: {won}.\n"
+        f"The model itself had been sure ({min_confidence:.2f} or more) of {sure} of them."
+    )
+
+
+def resizers(table: "pd.DataFrame") -> str:
+    """Say what another way to resize does to the answers.
+
+    Args:
+        table: as from `score_resizers`; the first row is the pixel rule.
+    """
+    others = table.iloc[1:].sort_values(["agreement", "max_abs_diff"], ascending=[True, False])
+    worst = others.iloc[0]
+    if worst["agreement"] == 1:
+        moved = others.loc[others["max_abs_diff"].idxmax()]
+        return (
+            "No other resizer changed an answer.\nThe largest change of a probability is "
+            f"{_amount(moved['max_abs_diff'])}, with {moved['resizer']}."
+        )
+    return (
+        f"{worst['resizer']} changed the most answers, {100 * (1 - worst['agreement']):.1f} % of "
+        f"them, and moved a probability by up to {_amount(worst['max_abs_diff'])}.\n"
+        f"With it the accuracy is {worst['accuracy']:.3f} instead of "
+        f"{table['accuracy'].iloc[0]:.3f}."
+    )
+
+
+def same_answer(class_names: Sequence[str], first: "np.ndarray", second: "np.ndarray") -> str:
+    """Say whether two programs got the same probabilities for one photo.
+
+    Args:
+        class_names: the classes in index order.
+        first: the one's probabilities, (num_classes,).
+        second: the other's.
+    """
+    ours, theirs = (class_names[int(given.argmax())] for given in (first, second))
+    off = float(abs(first - second).max())
+    if ours != theirs:
+        return f"They differ: {ours} against {theirs}; a probability is {_amount(off)} off."
+    apart = f"the probabilities lie up to {_amount(off)} apart" if off else "no probability differs"
+    return f"Both say {ours}, {first.max():.2f}; {apart}."
+
+
+def answer(guess: tuple[str, float], label: str) -> str:
+    """Return the title of a photo: the guess, its probability, and what it is where that is wrong.
+
+    Args:
+        guess: the likeliest class and its probability.
+        label: what the photo shows.
+    """
+    name, probability = guess
+    return f"{name}\n{100 * probability:.0f} %" + ("" if name == label else f"\n(is {label})")
+
+
+def shown(guesses: Sequence[tuple[str, float]], labels: Sequence[str]) -> str:
+    """Say how many of the shown answers are right.
+
+    Args:
+        guesses: for each photo the likeliest class and its probability.
+        labels: what each photo shows.
+    """
+    wrong = [p for (name, p), label in zip(guesses, labels, strict=True) if name != label]
+    said = f"Right: {len(guesses) - len(wrong)} of these {len(guesses)}"
+    return f"{said}; the surest wrong answer has {max(wrong):.2f}." if wrong else f"{said}."
+
+
+def strangers(told: Mapping[str, float], min_confidence: float) -> str:
+    """Say how often a file was sure of pictures that show none of its classes.
+
+    Args:
+        told: as from `strangers_told`.
+        min_confidence: the probability from which an answer counts as sure.
+    """
+    return (
+        f"Sure ({min_confidence:.2f} or more) of {told['sure']} of {told['pictures']} patterns: "
+        f'"not sure" stopped {told["pictures"] - told["sure"]}.'
+    )
+
+
+def shipped(conversion: "pd.DataFrame", variant: str) -> str:
+    """Say how large the file that ships is, and what it changed of all held-out photos.
+
+    Args:
+        conversion: all rows of `conversion.csv`.
+        variant: the one that ships.
+    """
+    rows = conversion[conversion["variant"] == variant]
+    size = rows["bytes"].iloc[0]
+    whole = conversion.loc[conversion["variant"] == "float32", "bytes"].iloc[0]
+    return (
+        f"{variant} ships: {size / 1000:,.0f} KB, {100 * size / whole:.0f} % of float32.\nIt "
+        f"changed {rows['changed'].sum()} of {rows['images'].sum()} answers; its largest change of "
+        f"a probability is {_amount(rows['max_abs_diff'].max())}."
+    )

@@ -1,0 +1,275 @@
+"""Tests that what notebook 04 says turns when its figures turn."""
+
+from dermaface.evaluation.scores import accuracy_interval, class_frame, reference_frame
+from dermaface.readings import analyze_curves as readings
+import numpy as np
+import pandas as pd
+import pytest
+
+NAMES = ["acne", "herpes", "milia"]
+
+
+def history_of(val_losses, losses=None, stages=None, accuracies=None):
+    stages = stages or ["head"] * len(val_losses)
+    return pd.DataFrame(
+        {
+            "stage": stages,
+            "epoch": [stages[:n].count(stage) + 1 for n, stage in enumerate(stages)],
+            "loss": losses or val_losses,
+            "val_loss": val_losses,
+            "val_accuracy": accuracies or [0.5] * len(val_losses),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("val_losses", "losses", "said"),
+    [
+        ([1.0], [1.0], "One epoch is a point"),
+        (
+            [1.0, 0.8, 0.6],
+            [1.0, 0.8, 0.6],
+            "epoch 3 of 3, at 0.600.\nThat is the last one: it was still",
+        ),
+        ([1.0, 0.6, 0.62], [1.0, 0.5, 0.4], "epoch 2 of 3, at 0.600, and ends little above, at 0."),
+        ([1.0, 1.2, 0.6, 0.75], [1.0, 0.9, 0.5, 0.4], "It has levelled off"),
+        (
+            [1.0, 0.6, 0.9],
+            [1.0, 0.5, 0.4],
+            "rises by 50 % to 0.900.\nTraining loss goes on falling: over",
+        ),
+        ([0.6, 0.9], [0.5, 0.4], "overfitting after epoch 1."),
+        ([0.6, 0.9], [0.5, 0.8], "Training loss rises, too: the later steps did harm"),
+    ],
+)
+def test_the_shape_of_the_curves_is_named(val_losses, losses, said):
+    told = readings.curves(history_of(val_losses, losses))
+    assert said in told
+    assert ("overfitting" in told) == ("goes on" in told)
+
+
+def test_a_jump_where_a_stage_begins_is_no_wave():
+    losses, stages = [0.5, 0.9, 0.45, 0.6], ["head"] + ["fine_tune"] * 3
+    history = history_of(losses, [0.5, 0.9, 0.4, 0.3], stages)
+    assert "overfitting after epoch 3" in readings.curves(history)
+    assert "levelled off" in readings.curves(history.assign(stage="head"))
+
+
+def test_the_kept_epoch_is_counted_over_all_stages_as_in_the_figure():
+    stages = ["head", "head", "fine_tune", "fine_tune", "full"]
+    history = history_of([3, 2, 1, 1.2, 1.1], None, stages, [0.2, 0.4, 0.7, 0.8, 0.7])
+    told = readings.best_epoch(history, 10)
+    assert told.startswith("Kept: epoch 3 (epoch 1 of stage fine_tune), with validation accuracy 0")
+    assert "would have chosen epoch 4, where 1 more photo of 10 was right." in told
+    assert told.endswith("Stage full brought no lower loss and was taken back.")
+    assert "where 100 more photos of 1000 were" in readings.best_epoch(history, 1000)
+    told = readings.best_epoch(history.iloc[:2], 10)
+    assert told == "Kept: epoch 2, with validation accuracy 0.400.\nNo epoch has a higher accuracy."
+
+
+@pytest.mark.parametrize(
+    ("evaluated", "logged", "said"),
+    [
+        (0.9, 0.9, "90 by counting, 90 by `evaluate`, 90 in the training log.\nAll three agree."),
+        (0.9, 0.91, "91 in the training log.\nSo small a difference comes from rounding"),
+        (0.9, 0.86, "is not what that epoch left"),
+        (0.1, 0.9, "do not stand in the same order"),
+    ],
+)
+def test_three_ways_to_an_accuracy_are_compared(evaluated, logged, said):
+    assert said in readings.counts_agree(90, 100, evaluated, logged)
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "said"),
+    [
+        (0.99, 0.7, "29 points higher, above the interval of validation, 0.600 to 0.800.\nThe"),
+        (0.99, 0.7, "knows its training photos better than new ones"),
+        (0.75, 0.7, "inside the interval of validation, 0.600 to 0.800.\nNo gap"),
+        (0.8, 0.95, "below the interval of validation, 0.850 to 1.050.\nNo gap"),
+        (0.5, 0.5, "inside the interval of validation, 0.400 to 0.600.\nUnderfitting"),
+        (0.5, 0.2, "30 points higher"),
+    ],
+)
+def test_the_gap_is_named(train, validation, said):
+    interval = validation - 0.1, validation + 0.1
+    told = readings.gap(train, validation, interval)
+    assert said in told and told.startswith(f"Training {train:.3f} lies")
+
+
+def test_ways_to_answer_are_compared_with_the_first():
+    ways = {"majority class": (10, 0), "mean colour": (15, 1), "from scratch": (9, 6)}
+    told = readings.reference(
+        reference_frame(ways | {"frozen": (60, 6), "fine-tuned": (90, 16)}, 100), 100
+    )
+    assert told.startswith("In points above the majority class (0.10):\nmean colour +5, from scr")
+    assert "from scratch -1, frozen +50, fine-tuned +80.\n" in told
+    assert "Not shown to beat it: mean colour, from scratch.\n" in told
+    assert told.endswith("Best: fine-tuned, above frozen by more than chance explains.")
+    ways = {"majority class": (10, 0), "frozen": (88, 6), "fine-tuned": (90, 16)}
+    told = readings.reference(reference_frame(ways, 100), 100)
+    assert "Not shown" not in told
+    assert "Fine-tuned and frozen are too close for 100 photos to tell which is better." in told
+    assert told.endswith("Nothing was trained from scratch in this run.")
+
+
+def test_one_accuracy_beats_another_where_the_interval_of_their_difference_says_so():
+    def way(right, total):
+        return right / total, *accuracy_interval(right, total)
+
+    # Newcombe (1998), Statistics in Medicine 17, 873-890, table II, method 10: the lower bounds of
+    # these differences are 0.0524, 0.1705, 0.0582 and -0.0381.
+    assert readings._beats(way(56, 70), way(48, 80))
+    assert readings._beats(way(9, 10), way(3, 10))
+    assert readings._beats(way(6, 7), way(2, 7))
+    assert not readings._beats(way(5, 56), way(0, 29))
+    assert not readings._beats(way(48, 80), way(56, 70))
+    # Intervals that overlap a little do not hide a difference, those that overlap a lot do.
+    assert way(900, 1000)[1] < way(870, 1000)[2] and readings._beats(way(900, 1000), way(870, 1000))
+    assert not readings._beats(way(90, 100), way(87, 100))
+
+
+def split_of(accuracy, low, high, **images):
+    classes = {name: {"images": images.get(name, 5)} for name in NAMES}
+    return {"accuracy": accuracy, "accuracy_interval": [low, high], "classes": classes}
+
+
+@pytest.mark.parametrize(
+    ("test", "said"),
+    [
+        ((0.89, 0.79, 0.94), "inside validation's interval, 0.840 to 0.970.\nChance alone can"),
+        (
+            (0.83, 0.70, 0.91),
+            "below validation's interval, 0.840 to 0.970.\nIt may still be chance",
+        ),
+        ((0.60, 0.50, 0.68), "below validation's interval, 0.840 to 0.970.\nChance does not"),
+        (
+            (0.98, 0.90, 0.99),
+            "above validation's interval, 0.840 to 0.970.\nIt may still be chance",
+        ),
+        (
+            (0.99, 0.98, 1.00),
+            "above validation's interval, 0.840 to 0.970.\nChance does not",
+        ),
+    ],
+)
+def test_the_test_accuracy_is_compared_with_validation_and_reported(test, said):
+    metrics = {"validation": split_of(0.93, 0.84, 0.97), "test": split_of(*test)}
+    told = readings.splits(metrics)
+    assert f"Validation 0.930, test {test[0]:.3f}: test lies {said}" in told
+    assert f"Report {test[0]:.3f} with its 95 % interval" in told and "Not measured" not in told
+
+
+def test_a_test_accuracy_far_above_validation_is_no_chance_either():
+    metrics = {"validation": split_of(0.6, 0.55, 0.65), "test": split_of(0.9, 0.85, 0.94)}
+    assert "\nChance does not explain that" in readings.splits(metrics)
+
+
+def test_without_a_test_split_the_figure_is_marked():
+    metrics = {"validation": split_of(0.93, 0.84, 0.97, herpes=0, milia=0)}
+    told = readings.splits(metrics)
+    assert (
+        "no test split: 0.930 is validation (also used to choose)." in told and "Report" not in told
+    )
+    assert told.endswith("Not measured: no validation photo shows herpes, milia.")
+    assert readings.unmeasured({"test": split_of(0.9, 0.8, 1)}) == []
+
+
+@pytest.mark.parametrize(
+    ("log_loss", "said"),
+    [
+        (0.45, "too sure of itself"),
+        (0.05, "less sure than it could be"),
+        (0.2, "as sure as it is right"),
+    ],
+)
+def test_a_model_is_as_sure_as_it_is_right_or_not(log_loss, said):
+    told = readings.sureness(log_loss, 0.17, 0.08)
+    assert told.startswith(f"log loss {log_loss:.3f}, promised 0.170 ± 0.080: {said}")
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        ({}, "None of 15 answers is wrong"),
+        ({(0, 1): 1}, "1 of 16 answers is wrong.\nNo two classes are confused more than once"),
+        ({(0, 1): 1, (2, 1): 1}, "2 of 17 answers are wrong.\nNo two classes"),
+        ({(0, 1): 2, (1, 0): 1}, "Most often, 3 times: acne and herpes are taken for each other."),
+        ({(2, 0): 2, (1, 0): 1}, "Most often, 2 times: milia is taken for acne."),
+        (
+            {(0, 2): 2, (2, 1): 2},
+            "Most often, 2 times each: acne is taken for milia;\nmilia is taken for herpes.",
+        ),
+    ],
+)
+def test_the_most_frequent_confusion_is_named(cells, said):
+    matrix = 5 * np.eye(3, dtype=int)
+    for cell, count in cells.items():
+        matrix[cell] = count
+    assert said in readings.confusions(matrix, NAMES)
+
+
+def test_at_most_three_confusions_are_named():
+    names, matrix = list("abcdef"), np.zeros((6, 6), int)
+    for a, b in [(0, 1), (1, 2), (2, 3), (3, 4)]:
+        matrix[a, b] = 2
+    assert ";\nand 1 other pair." in readings.confusions(matrix, names)
+    matrix[4, 5] = 2
+    assert ";\nand 2 other pairs." in readings.confusions(matrix, names)
+
+
+def classes_of(*found_of):
+    classes = {
+        name: {"images": n, "recall": found / n if n else None, "precision": None, "f1": None}
+        for name, (found, n) in zip(NAMES, found_of, strict=True)
+    }
+    return class_frame({"classes": classes})
+
+
+def test_the_weakest_class_is_named_with_its_interval():
+    told = readings.weakest(classes_of((5, 7), (9, 9), (5, 5)), 0.9)
+    assert told.startswith("Weakest: acne, 5 of 7 found.\nIts interval, 0.359 to 0.918, holds")
+    assert "holds the accuracy of all (0.900): it may be chance.\n" in told
+    assert told.endswith("With 5 to 9 photos per class, intervals are 0.30 to 0.56 wide.")
+    told = readings.weakest(classes_of((20, 100), (95, 100), (95, 100)), 0.7)
+    assert "lies below the accuracy of all (0.700): probably weaker." in told
+    assert "With 100 photos per class" in told
+    told = readings.weakest(classes_of((1, 2), (2, 4), (3, 4)), 0.6)
+    assert "Weakest: herpes, 2 of 4 found, level with 1 other class.\n" in told
+    told = readings.weakest(classes_of((1, 1), (0, 0), (1, 1)), 1.0)
+    assert told.startswith("Every photo of every class was found.\nWith 1 photo per class, inter")
+    assert told.endswith("are 0.79 wide.")
+
+
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        ((0, 68, 0, 60), "No mistake in 68 answers. The next photo"),
+        ((1, 68, 0, 0), "1 of 68 answers is wrong.\nNo answer at all was given with 90 % or more."),
+        (
+            (12, 68, 0, 60),
+            "12 of 68 answers are wrong.\nOf the 60 answers given with 90 % or more, ",
+        ),
+        ((12, 68, 0, 60), "or more, none is wrong."),
+        ((12, 68, 1, 1), "Of the 1 answer given with 90 % or more, 1 is wrong."),
+        ((12, 68, 12, 60), "or more, 12 are wrong."),
+    ],
+)
+def test_mistakes_and_the_sure_ones_among_them_are_counted(figures, said):
+    assert said in readings.mistakes(*figures, 0.9)
+
+
+def test_the_analysis_is_told_in_four_lines():
+    history, classes = history_of([3, 2, 2.5]), classes_of((5, 7), (9, 9), (5, 5))
+    reference = reference_frame({"majority class": (2, 0), "frozen": (18, 3)}, 20)
+    metrics = {"validation": split_of(0.9, 0.8, 1), "test": split_of(0.95, 0.9, 0.98)}
+    metrics = {split: figures | {"images": 21} for split, figures in metrics.items()}
+    assert readings.analysis(history, reference, metrics, classes).splitlines() == [
+        "Kept: epoch 2 of 3.",
+        "On the validation photos: majority class 0.10, best (frozen) 0.90.",
+        "To report: 0.950 (0.900 to 0.980) of 21 test photos.",
+        "Lowest recall: acne, 5 of 7.",
+    ]
+    del metrics["test"]
+    told = readings.analysis(history, reference, metrics, classes)
+    assert "0.900 (0.800 to 1.000) of 21 validation photos (also used to choose)." in told

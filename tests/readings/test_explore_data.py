@@ -1,0 +1,237 @@
+"""Tests that what notebook 01 says turns when its figures turn."""
+
+from dermaface.evaluation import scores
+from dermaface.readings import explore_data as readings
+import pandas as pd
+import pytest
+
+
+def rows(count=3, **columns):
+    """Return rows as of images.csv, all alike but for the columns named."""
+    values = {"label": "a", "split": "", "status": "kept", "reason": "", "flags": "", "copies": ""}
+    values |= {"format": "JPEG", "orientation": 1, "width": 300, "height": 200}
+    return pd.DataFrame(values, index=range(count)).assign(**columns)
+
+
+def pairs(conflict=(), leak=()):
+    return pd.DataFrame({"conflict": conflict, "leak": leak}, dtype=bool)
+
+
+EXPLORED = {
+    "came_without_a_split": (
+        (readings.files_found, rows(label=["a", "b", "b"])),
+        "3 files lie in 2 classes. No split was given, so one is made at the end.",
+    ),
+    "came_split": (
+        (readings.files_found, rows(4, split=["test", "", "train", "validation"])),
+        "4 files lie in 1 class. Given splits: train 2, validation 1 and test 1.",
+    ),
+    "one_file": (
+        (readings.files_found, rows(1)),
+        "1 file lies in 1 class. No split was given, so one is made at the end.",
+    ),
+    "all_accounted": (
+        (
+            readings.files_accounted,
+            {
+                "kept": 3,
+                "excluded": 0,
+                "system files": 0,
+                "files beside the class folders": 0,
+                "on disk": 3,
+            },
+        ),
+        "Of 3 files on disk, 3 can be used.",
+    ),
+    "others_accounted": (
+        (
+            readings.files_accounted,
+            {
+                "kept": 3,
+                "excluded": 2,
+                "system files": 2,
+                "files beside the class folders": 1,
+                "on disk": 8,
+            },
+        ),
+        "Of 8 files on disk, 3 can be used, 2 cannot, 2 are system files and 1 is not on the list.",
+    ),
+    "none_excluded": (
+        (readings.files_excluded, rows()),
+        "Every file on the list was read to its end.",
+    ),
+    "some_excluded": (
+        (
+            readings.files_excluded,
+            rows(
+                4,
+                label=["a", "a", "b", "a"],
+                status=["excluded", "kept", "excluded", "excluded"],
+                reason=["is not an image.", "", "is empty", "is empty"],
+            ),
+        ),
+        "3 of 4 files (75 %) cannot be used; the most frequent reason (2): is empty.\n"
+        "The class 'b' loses the largest share, 1 of 1.",
+    ),
+    "upright": (
+        (readings.formats_found, rows()),
+        "Stored as 3 JPEG, all of them upright.",
+    ),
+    "turned": (
+        (readings.formats_found, rows(format=["PNG", "JPEG", "JPEG"], orientation=[1, 6, 1])),
+        "Stored as 2 JPEG and 1 PNG; a note turns or mirrors 1 of 3 photos (33 %).",
+    ),
+    "equal_classes": (
+        (readings.class_balance, {"a": 40, "b": 40}),
+        "Each of the 2 classes has 40 photos. One answer for all would be right for 50 %.",
+    ),
+    "even_classes": (
+        (readings.class_balance, pd.Series({"a": 10, "b": 30})),
+        "The largest class is b (30), the smallest a (10), 3.0 times: even enough.\n"
+        "Always answering b would be right for 75 %.",
+    ),
+    "imbalanced_classes": (
+        (readings.class_balance, {"a": 9990, "b": 10}),
+        "The largest class is a (9990), the smallest b (10), 999.0 times: imbalanced.\n"
+        "Always answering a would be right for more than 99 %.",
+    ),
+    "shown": (
+        (readings.photos_shown, rows(2, label=["a", "b"]), rows(label=["a", "b", "c"])),
+        "2 of 3 photos, from 2 of 3 classes.",
+    ),
+    "blur_falls": (
+        (readings.blur_by_size, pd.DataFrame([[30, 9, 3], [50, 20, 5]], columns=[112, 224, 448])),
+        "At 448 px, 2 of 2 photos score lower than at 112 px (median 4 against 40).\n"
+        "A threshold is good for one size only.",
+    ),
+    "blur_does_not_fall": (
+        (readings.blur_by_size, pd.DataFrame([[3, 30], [50, 5]], columns=[112, 448])),
+        "At 448 px, 1 of 2 photos scores lower than at 112 px (median 18 against 26).\n"
+        "That is unusual; look at these photos.",
+    ),
+    "none_flagged": ((readings.photos_flagged, rows()), "None of the 3 photos is flagged."),
+    "one_flagged": (
+        (readings.photos_flagged, rows(label=["a", "b", "b"], flags=["dark", "", ""])),
+        "1 of 3 photos (33 %) is flagged: 1 as dark.\n"
+        "No class has more of them than a: 1 of its 1 photo.",
+    ),
+    "some_flagged": (
+        (readings.photos_flagged, rows(label=["a", "b", "b"], flags=["dark", "blur dark", "blur"])),
+        "3 of 3 photos (100 %) are flagged: 2 as dark and 2 as blur.\n"
+        "No class has more of them than b: 2 of its 2 photos.",
+    ),
+    "one_size": (
+        (readings.photo_sizes, rows(), (96, 224)),
+        "The shorter sides measure 200 px, and the longer ones up to 1.50 times as much.\n"
+        "Of 3 photos, too small are 0 for 96 px and 3 for 224 px.",
+    ),
+    "sizes": (
+        (readings.photo_sizes, rows(2, width=[90, 500], height=[180, 500]), (96, 224)),
+        "The shorter sides measure 90 to 500 px, and the longer ones up to 2.00 times as much.\n"
+        "Of 2 photos, too small are 1 for 96 px and 1 for 224 px.",
+    ),
+    "hash_tells": (
+        (readings.hash_distances, {"the photo": 0, "half": 2, "mirrored": 2, "another": 3}),
+        "The copies differ from the photo in 2 of 64 bits, another in 3.\n"
+        "Every copy lies closer than another.",
+    ),
+    "hash_misses_one": (
+        (readings.hash_distances, {"the photo": 0, "half": 2, "mirrored": 13, "another": 13}),
+        "The copies differ from the photo in 2 to 13 of 64 bits, another in 13.\n"
+        "No closer than another lies: mirrored.",
+    ),
+    "hash_misses_all": (
+        (readings.hash_distances, {"the photo": 0, "half": 2, "mirrored": 13, "another": 1}),
+        "The copies differ from the photo in 2 to 13 of 64 bits, another in 1.\n"
+        "No closer than another lie: half and mirrored.",
+    ),
+    "no_copies": (
+        (readings.copies_found, rows(), pairs()),
+        "No copy was found among 3 files.",
+    ),
+    "copies": (
+        (
+            readings.copies_found,
+            rows(copies=["a/1.jpg", "a/1.jpg", ""]),
+            pairs(conflict=[True], leak=[False]),
+        ),
+        "2 of 3 files have a copy, which makes 1 pair.\n"
+        "Pairs in two classes: 1, in two given splits: 0.",
+    ),
+    "none_left_out": (
+        (readings.photos_left_out, 0, 3),
+        "The rules leave out 0 of 3 photos; 3 remain.",
+    ),
+    "some_left_out": (
+        (readings.photos_left_out, 2, 3),
+        "The rules leave out 2 of 3 photos; 1 remains.",
+    ),
+    "moved": (
+        (readings.photos_moved, 0, 45, 100, 11),
+        "When 11 photos join 100, the hash moves 0 of the old ones, a new shuffle 45 (45 %).",
+    ),
+    "not_moved": (
+        (readings.photos_moved, 3, 0, 9, 1),
+        "When 1 photo joins 9, the hash moves 3 of the old ones, a new shuffle 0 (0 %).",
+    ),
+    "too_few_to_move": (
+        (readings.photos_moved, 0, 0, 0, 1),
+        "There are too few photos to try it.",
+    ),
+    "three_splits": (
+        (readings.split_shares, rows(50, split="train train train validation test".split() * 10)),
+        "Train 30 (60 %), validation 10 (20 %) and test 10 (20 %).\n"
+        "An accuracy of 90 % on 10 test photos would have a 95 % interval from 60 % to 98 %.",
+    ),
+    "no_test_split": (
+        (readings.split_shares, rows(1000, split=["train"] * 999 + ["validation"])),
+        "Train 999 (more than 99 %) and validation 1 (less than 1 %); there is no test split.\n"
+        "An accuracy of 90 % on 1 validation photo would have a 95 % interval from 17 % to more "
+        "than 99 %.",
+    ),
+    "smallest_class": (
+        (readings.smallest_class, pd.DataFrame({"test": [7, 3]}, ["a", "b"]), "test"),
+        "No class has fewer test photos than b: 3.\n"
+        "It can only score 0, 33, 67 or 100 %; after a full score, 44 % would still be possible.",
+    ),
+    "smallest_class_of_one": (
+        (readings.smallest_class, pd.DataFrame({"test": [1, 3]}, ["a", "b"]), "test"),
+        "No class has fewer test photos than a: 1.\n"
+        "It can only score 0 or 100 %; after a full score, 21 % would still be possible.",
+    ),
+    "smallest_class_is_large": (
+        (readings.smallest_class, pd.DataFrame({"validation": [80, 90]}, ["a", "b"]), "validation"),
+        "No class has fewer validation photos than a: 80.\n"
+        "Each photo moves its score by 1.2 points; after a full score, 95 % would still be "
+        "possible.",
+    ),
+    "smallest_class_is_missing": (
+        (readings.smallest_class, pd.DataFrame({"test": [0, 90]}, ["a", "b"]), "test"),
+        "No test photo shows a, so nothing is measured for it.",
+    ),
+    "agreement": (
+        (readings.split_agreement, 3, 3),
+        "The package puts 3 of 3 photos where your function does.",
+    ),
+    "disagreement": (
+        (readings.split_agreement, 2, 3),
+        "The package puts 2 of 3 photos where your function does.\n"
+        "The others follow a copy, a group or an earlier split.",
+    ),
+    "given_splits": (
+        (readings.split_agreement, 0, 0),
+        "Every photo came with a split, and the package keeps it.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXPLORED)
+def test_what_is_said_of_the_data_turns_with_its_figures(name):
+    (reading, *figures), expected = EXPLORED[name]
+    assert reading(*figures) == expected
+
+
+@pytest.mark.parametrize(("right", "total"), [(0, 5), (3, 7), (9, 10), (63, 63), (1, 1)])
+def test_the_interval_is_the_one_of_the_scores(right, total):
+    expected = scores.accuracy_interval(right, total)
+    assert readings._interval(right / total, total) == pytest.approx(expected, abs=1e-6)
