@@ -235,7 +235,7 @@ def summary_frame(metrics: Mapping[str, dict]) -> pd.DataFrame:
 def confident_mistakes(
     predictions: pd.DataFrame, class_names: Sequence[str], count: int = 8
 ) -> pd.DataFrame:
-    """Return the wrong predictions with the highest probability, given as `probability`."""
+    """Return the wrong predictions with the highest probability, in the column `probability`."""
     best = probabilities_of(predictions, class_names).max(axis=1)
     wrong = predictions.assign(probability=best).query("label != predicted")
     return wrong.nlargest(count, "probability")

@@ -335,7 +335,7 @@ def _read_csv(file: Path) -> pd.DataFrame:
 
 
 def _with_endings(root: Path, paths: list[str]) -> list[str]:
-    """Return the paths, adding the extension of the file, in any case, where it is omitted."""
+    """Return the paths, adding the file's extension, whatever its case, where it is omitted."""
     bare = {path for path in paths if os.path.splitext(path)[1].lower() not in IMAGE_SUFFIXES}
     endings: dict[str, list[str]] = {}
     for folder in {os.path.dirname(path) for path in bare}:
@@ -402,7 +402,7 @@ def check_images(
         blur_threshold: `blur_score` at 224 px below which a photo is flagged.
         cache: a folder in which to remember the findings; a file whose size and modification time
             are still the same is not opened again. None remembers nothing; a folder that cannot
-            be written to brings a warning.
+            be written to causes a warning.
 
     Returns:
         The frame with the columns of `images.csv` and `phash` and `mirrored_phash`: `width`,

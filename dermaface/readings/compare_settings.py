@@ -56,12 +56,12 @@ def range_test(fastest: float, blows_up: float | None, candidates: Sequence[floa
         "below a tenth of the fastest, so expect slow training": low,
         "above a tenth of where it blows up, so expect restless training": high,
     }
-    said = [
+    found = [
         f"{_listed(rates)} {'is' if len(rates) == 1 else 'are'} {verdict}"
         for verdict, rates in verdicts.items()
         if rates
     ]
-    said = ";\n".join(said)
+    said = ";\n".join(found)
     return (
         f"The loss falls fastest near a learning rate of {_number(float(f'{fastest:.1g}'))} and "
         f"{end}.\nOf the rates to compare, {said}."

@@ -583,7 +583,7 @@ def test_a_second_look_opens_only_what_has_changed(tmp_path, monkeypatch):
     assert len(opened) == 25
 
 
-def test_a_cache_that_cannot_be_written_brings_a_warning_and_stops_nothing(tmp_path):
+def test_a_cache_that_cannot_be_written_causes_a_warning_and_stops_nothing(tmp_path):
     make_photos(tmp_path / "data", {"a": 2, "b": 2})
     (tmp_path / "file").write_text("")
     root, frame = images.find_images(tmp_path / "data")
