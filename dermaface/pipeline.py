@@ -28,11 +28,11 @@ import yaml
 # What every number must obey: the rule in words, the rule, and the parameters that it is for.
 RANGES = (
     ("from 0 to 4294967295", lambda value: 0 <= value < 2**32, ("seed",)),
-    ("0 or more", lambda value: value >= 0, (
+    ("of at least 0", lambda value: value >= 0, (
         "split_seed", "blur_threshold", "l2", "weight_decay", "epochs", "fine_tune_epochs",
         "full_epochs", "scratch_epochs", "cache_gb", "early_stopping_patience", "max_bytes",
     )),
-    ("1 or more", lambda value: value >= 1, (
+    ("of at least 1", lambda value: value >= 1, (
         "image_size", "dense_units", "batch_size", "head_views", "fine_tune_views",
         "steps_per_execution", "calibration_images",
     )),
@@ -42,7 +42,7 @@ RANGES = (
         "alpha", "learning_rate", "fine_tune_learning_rate", "full_learning_rate",
     )),
     ("above 0 and below 1", lambda value: 0 < value < 1, ("validation_size",)),
-    ("from 0 up to below 1", lambda value: 0 <= value < 1, (
+    ("of at least 0 and below 1", lambda value: 0 <= value < 1, (
         "test_size", "dropout_rate", "label_smoothing",
     )),
     ("from 0 to 0.5", lambda value: 0 <= value <= 0.5, ("rotation",)),

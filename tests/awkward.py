@@ -276,7 +276,7 @@ EXCLUDED = {
     "link_out.png": (link_out, "leaves the data folder"),
     "link_to_folder": (link_to_folder, "leaves the data folder"),
     "broken_link.jpg": (lambda path: path.symlink_to(path.parent / "gone.jpg"), "no such file"),
-    "two\rlines.jpg": (save("JPEG"), "line break in its name"),
+    "two\rlines.jpg": (save("JPEG"), "contains a line break"),
 }
 
 SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini", "._plain.jpg")

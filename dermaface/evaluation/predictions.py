@@ -18,7 +18,7 @@ def predict_tflite(files: Mapping[str, bytes], dataset: Iterable) -> dict[str, n
     """Return the probabilities that each `.tflite` file gives, reading every photo once.
 
     Args:
-        files: a name and the content of each file.
+        files: the content of each file, by name.
         dataset: batches as from `datasets.make_dataset`, not augmented.
 
     Returns:
@@ -47,7 +47,7 @@ def measure_latency(content: bytes, num_threads: int = 2, repeats: int = 50) -> 
     Args:
         content: the `.tflite` file.
         num_threads: processor threads for LiteRT.
-        repeats: how often it is measured, after five runs that do not count.
+        repeats: how many times it is measured, after five runs that do not count.
     """
     interpreter = runtime.open_interpreter(content, num_threads)
     shape = interpreter.get_input_details()[0]["shape"]
@@ -65,8 +65,8 @@ def latency_columns(files: Mapping[str, bytes], repeats: int = 50) -> pd.DataFra
     """Return the latency of each file with two threads and with one, one row per variant.
 
     Args:
-        files: a variant and the content of its file.
-        repeats: how often each is measured.
+        files: the content of each variant's file.
+        repeats: how many times each is measured.
 
     Returns:
         `latency_ms` and `latency_p90_ms` (two threads), `latency_1_thread_ms` and
@@ -84,7 +84,7 @@ def latency_columns(files: Mapping[str, bytes], repeats: int = 50) -> pd.DataFra
 
 
 def resize_pillow(pixels: np.ndarray, image_size: int) -> np.ndarray:
-    """Resize as Pillow's BILINEAR does, which smooths first where the image gets smaller."""
+    """Resize as Pillow's BILINEAR does, which smooths first when the image gets smaller."""
     image = Image.fromarray(pixels)
     return np.asarray(image.resize((image_size, image_size), Image.Resampling.BILINEAR))
 
@@ -105,9 +105,9 @@ RESIZERS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
 def score_resizers(
     content: bytes, root: Path, photos: pd.DataFrame, class_names: Sequence[str]
 ) -> pd.DataFrame:
-    """Score a `.tflite` file on photos that were resized in the ways in which clients do it.
+    """Score a `.tflite` file on photos that are resized in the ways that clients use.
 
-    Each photo is decoded once, by the pixel rule, so the resizer alone differs.
+    Each photo is decoded once, by the pixel rule, so only the resizer differs.
 
     Args:
         content: the file.
@@ -117,7 +117,7 @@ def score_resizers(
 
     Returns:
         One row per resizer: `resizer`, `accuracy`, `agreement` with the first one's answers, and
-        `max_abs_diff`, the largest change of a probability against the first one.
+        `max_abs_diff`, the largest change in a probability from the first one's.
     """
     interpreter = runtime.open_interpreter(content)
     image_size = int(interpreter.get_input_details()[0]["shape"][1])

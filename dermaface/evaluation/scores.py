@@ -53,18 +53,18 @@ def drop_interval(lost: int, won: int, total: int) -> tuple[float, float]:
 
 
 def mean_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """Return the 95 % interval of the mean of which some values are a sample (Student 1908).
+    """Return the 95 % interval of a mean, from a sample of its values (Student 1908).
 
     For differences of pairs it is the interval of the paired t test. Student: The probable error of
     a mean, Biometrika 6(1), 1-25.
 
     Raises:
-        ValueError: fewer than two values, which say nothing of chance.
+        ValueError: fewer than two values, which say nothing about chance.
     """
     if len(values) < 2:
         raise ValueError(
-            f"An interval needs two values or more, for what differs between them is what is known "
-            f"of chance; got {len(values)}. With notebook 06, set repeats to 2 or more."
+            "An interval needs at least two values, because only their differences show how large "
+            f"chance is; got {len(values)}. In notebook 06, set repeats to at least 2."
         )
     mean, error = np.mean(values), scipy.stats.sem(values)
     half = scipy.stats.t.ppf(0.975, len(values) - 1) * error
@@ -74,8 +74,9 @@ def mean_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
 def choose_setting(differences: np.ndarray) -> str:
     """Return "winner" if its loss is lower than that of "start" beyond chance, or else "start".
 
-    There are two kinds of chance. Another seed gives another training; other photos give another
-    loss. The winner must be ahead in the 95 % interval over the seeds, and in that over the photos.
+    There are two kinds of chance: another seed trains another model, and other photos give another
+    loss. The winner must be ahead throughout two 95 % intervals, over the seeds and over the
+    photos.
 
     Args:
         differences: the winner's loss less that of the start, (seeds, photos).
@@ -182,7 +183,8 @@ def reference_frame(answers: Mapping[str, tuple[int, int]], total: int) -> pd.Da
     """Return the accuracies of several ways to answer the same images, one row per way.
 
     Args:
-        answers: for each way its right answers, and how often it went through the training images.
+        answers: for each way, how many answers are right, and how many times it went through the
+            training images.
         total: all images.
 
     Returns:
@@ -199,7 +201,7 @@ def reference_frame(answers: Mapping[str, tuple[int, int]], total: int) -> pd.Da
 def promised_log_loss(probabilities: np.ndarray) -> tuple[float, float]:
     """Return the log loss that answers promise, which is their mean entropy.
 
-    A model that is right as often as it says comes out there, give or take the margin.
+    A model that is right as often as it says ends up there, give or take the margin.
 
     Args:
         probabilities: (n, num_classes).
@@ -215,7 +217,7 @@ def promised_log_loss(probabilities: np.ndarray) -> tuple[float, float]:
 
 
 def summary_frame(metrics: Mapping[str, dict]) -> pd.DataFrame:
-    """Return the figures of each split as a table to show."""
+    """Return the figures of each split as a table for display."""
     return pd.DataFrame(
         {
             split: {
@@ -233,7 +235,7 @@ def summary_frame(metrics: Mapping[str, dict]) -> pd.DataFrame:
 def confident_mistakes(
     predictions: pd.DataFrame, class_names: Sequence[str], count: int = 8
 ) -> pd.DataFrame:
-    """Return the wrong predictions with the highest probability, with it as `probability`."""
+    """Return the wrong predictions with the highest probability, in the column `probability`."""
     best = probabilities_of(predictions, class_names).max(axis=1)
     wrong = predictions.assign(probability=best).query("label != predicted")
     return wrong.nlargest(count, "probability")
@@ -316,7 +318,7 @@ def probability_changes(
 def changed_answers(
     predictions: pd.DataFrame, probabilities: np.ndarray, class_names: Sequence[str]
 ) -> pd.DataFrame:
-    """Return the images for which a file's first guess is another than the Keras model's.
+    """Return the images for which a file's first guess differs from the Keras model's.
 
     Args:
         predictions: the Keras model's, as from `prediction_frame`.

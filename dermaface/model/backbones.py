@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from dermaface.quiet_tensorflow import keras
     import pandas as pd
 
-# Keras is imported where it is used: the command checks the name of a backbone without it.
+# Keras is imported where it is used, so that the command can check a backbone's name without it.
 
 TINY_WEIGHTS = Path(__file__).with_name("tiny.weights.h5")  # float16
 
-# What the pixels 0..255 become inside the model: two factors per channel, scale and offset.
+# How the pixels 0..255 are scaled inside the model: by a scale and an offset per channel.
 # "imagenet" subtracts the mean of ImageNet's photos and divides by their standard deviation.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SCALINGS = {
@@ -30,23 +30,23 @@ SCALINGS = {
 
 @dataclasses.dataclass(frozen=True)
 class Backbone:
-    """What the project knows of a feature extractor.
+    """What the project knows about a feature extractor.
 
     Attributes:
         application: its function in `keras.applications`; "" for a TensorFlow Hub module.
         image_size: the side, in pixels, for which its weights were made.
-        fine_tune_from: the layer at which fine-tuning starts unless told otherwise.
+        fine_tune_from: the layer at which fine-tuning starts by default.
         weights_file: the name under which Keras keeps its ImageNet weights.
         scaling: a key of `SCALINGS`.
-        smallest: the least side of an image that it takes, in pixels.
-        width: its fixed `alpha`; None where any is possible.
+        smallest: the smallest side of an image that it takes, in pixels.
+        width: its fixed `alpha`; None if any is possible.
         alphas: the widths with published weights.
-        parameters: millions of them, without the top, at alpha 1.
-        multiply_adds: millions of them for one image of `image_size`, at alpha 1.
+        parameters: how many millions, without the top, at alpha 1.
+        multiply_adds: how many millions for one image of `image_size`, at alpha 1.
         int8_mb: megabytes of its strict int8 file with 11 classes, measured by
             `benchmarks/backbones.py`.
         top1: published ImageNet accuracy in percent, from the table at keras.io/api/applications
-            (MobileNetV3: from Keras's own documentation of it); None where there is none.
+            (MobileNetV3: from Keras's own documentation of it); None if there is none.
     """
 
     application: str = ""
@@ -131,7 +131,7 @@ def get_backbone(name: str) -> Backbone:
     """Return a backbone by its name or handle.
 
     Raises:
-        ValueError: the name is unknown; the message names the nearest.
+        ValueError: the name is unknown; the message names the nearest one.
     """
     if is_hub_handle(name):
         return Backbone(scaling="0..1", smallest=1)
@@ -146,7 +146,7 @@ def get_backbone(name: str) -> Backbone:
 
 
 def cost_table() -> "pd.DataFrame":
-    """Return a table of all named backbones for choosing one."""
+    """Return a table of all named backbones to choose from."""
     import pandas as pd
 
     columns = ["image_size", "parameters", "multiply_adds", "int8_mb", "top1"]
@@ -169,12 +169,12 @@ def apply_backbone(
 
     Returns:
         The Keras tensor of its last feature map, (batch, height, width, channels), or of a Hub
-        module's features, (batch, features). Its layers stand one by one in the graph that ends
-        there; a Hub module is one layer, named "hub".
+        module's features, (batch, features). The graph that ends there holds its layers one by one;
+        a Hub module is one layer, named "hub".
 
     Raises:
-        ValueError: unknown backbone, an image size or width it cannot take, or weights out of
-            reach.
+        ValueError: an unknown backbone, an image size or width that it cannot take, or weights that
+            cannot be reached or do not fit.
     """
     backbone = get_backbone(name)
     weights_file = prepare_backbone(name, pixels.shape[1], weights, alpha)
@@ -189,7 +189,7 @@ def apply_backbone(
     if backbone.application in ("MobileNetV3Small", "MobileNetV3Large", "EfficientNetV2B0"):
         options["include_preprocessing"] = False
     if backbone.application == "EfficientNetB0":
-        scaled = pixels  # Its own first layers scale.
+        scaled = pixels  # Its own first layers do the scaling.
     else:
         scale, offset = SCALINGS[backbone.scaling]
         scaled = keras.layers.Rescaling(scale, offset, name="scaling")(pixels)
@@ -206,7 +206,7 @@ def apply_backbone(
 def prepare_backbone(
     name: str, image_size: int, weights: str = "pretrained", alpha: float = 1.0
 ) -> Path | None:
-    """Check that `apply_backbone` can do what it is asked, and fetch the weights that Keras lacks.
+    """Check that `apply_backbone` can do as asked, and fetch the weights that Keras lacks.
 
     Args:
         name: as for `apply_backbone`.
@@ -215,7 +215,7 @@ def prepare_backbone(
         alpha: as for `apply_backbone`.
 
     Returns:
-        The weights file; None where there is none, with random weights or a Hub module.
+        The weights file; None with random weights or a Hub module, which have none.
 
     Raises:
         ValueError: as for `apply_backbone`.
@@ -227,7 +227,7 @@ def prepare_backbone(
         )
     if backbone.width is not None and alpha != 1.0:
         raise ValueError(
-            f"{name} has a fixed width; alpha must be 1.0 there and got {alpha}. It is for "
+            f"{name} has a fixed width, so alpha must be 1.0; got {alpha}. Other widths are for "
             "mobilenet and mobilenet_v2."
         )
     if not alpha > 0:
@@ -235,8 +235,8 @@ def prepare_backbone(
     if is_hub_handle(name):
         if weights != "pretrained":
             raise ValueError(
-                "A TensorFlow Hub module brings its own weights; weights must be 'pretrained' with "
-                f"{name!r} and got {weights!r}."
+                "A TensorFlow Hub module brings its own weights, so weights must be 'pretrained' "
+                f"with {name!r}; got {weights!r}."
             )
         return None
     if weights == "random":
@@ -264,8 +264,8 @@ def _apply_hub(name: str, pixels: "keras.KerasTensor") -> "keras.KerasTensor":
 def _set_imagenet_normalization(base: "keras.Model") -> None:
     """Make EfficientNetB0's own scaling the same whether or not weights were loaded.
 
-    Keras's function repairs a mistake in the stored variances (they hold standard deviations) by a
-    further layer, but only where it loads the weights itself.
+    Keras's function repairs a mistake in the stored variances (they hold standard deviations) with
+    an extra layer, but only when it loads the weights itself.
     """
     from dermaface.quiet_tensorflow import keras
 
@@ -284,7 +284,7 @@ def _load_weights(base: "keras.Model", name: str, path: Path) -> None:
 
 
 def published_weights_path(name: str, alpha: float = 1.0) -> Path:
-    """Return where the pretrained weights of a backbone lie, or would lie once Keras has them.
+    """Return where the pretrained weights of a backbone are, or will be once Keras has them.
 
     Raises:
         ValueError: there are none for this width.
@@ -297,7 +297,7 @@ def published_weights_path(name: str, alpha: float = 1.0) -> Path:
             f"There are no published weights of {name} for alpha {alpha}, only for "
             f"{', '.join(map(str, backbone.alphas))}. Choose one of these, or weights='random'."
         )
-    # MobileNet's files spell 0.75 as 7_5, the others spell it as it is.
+    # MobileNet's files write 0.75 as 7_5; the others write it as it is.
     spelt = {0.25: "2_5", 0.5: "5_0", 0.75: "7_5", 1.0: "1_0"} if name == "mobilenet" else {}
     file = backbone.weights_file.format(alpha=spelt.get(alpha, float(alpha)))
     home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
@@ -305,7 +305,7 @@ def published_weights_path(name: str, alpha: float = 1.0) -> Path:
 
 
 def _published_weights(name: str, alpha: float) -> Path:
-    """Return the file with the ImageNet weights, downloading it if Keras has not got it yet."""
+    """Return the file with the ImageNet weights, downloading it if Keras does not have it yet."""
     path = published_weights_path(name, alpha)
     if not path.is_file():
         from dermaface.quiet_tensorflow import keras
@@ -319,7 +319,7 @@ def _published_weights(name: str, alpha: float) -> Path:
             )
         except Exception as error:  # Keras raises a bare Exception when a download fails.
             raise ValueError(
-                f"The ImageNet weights of {name} are out of reach: Keras looked for {path} and "
+                f"The ImageNet weights of {name} cannot be reached: Keras did not find {path} and "
                 "could not download it. Either put that file there (Keras looks in models/ under "
                 "the folder that the environment variable KERAS_HOME names), or pass the path of a "
                 "copy with weights=PATH (on the command line: -p weights PATH), or use the "

@@ -40,7 +40,8 @@ def build_model(
         The layer named "pooling" is the first of the head; all layers before it are the backbone.
 
     Raises:
-        ValueError: an argument out of range, an unknown backbone, or weights out of reach.
+        ValueError: an argument out of range, an unknown backbone, or weights that cannot be
+            reached or do not fit.
     """
     pixels = keras.Input((image_size, image_size, 3), name="image")
     x = backbones.apply_backbone(backbone, pixels, weights, alpha)
@@ -80,7 +81,7 @@ def _attach_head(
     if num_classes < 2:
         raise ValueError(f"A classifier needs at least two classes; got {num_classes}.")
     if not 0 <= dropout_rate < 1:
-        raise ValueError(f"dropout_rate must lie from 0 up to below 1; got {dropout_rate}.")
+        raise ValueError(f"dropout_rate must be at least 0 and below 1; got {dropout_rate}.")
     if l2 < 0 or any(units < 1 for units in dense_units):
         raise ValueError(
             f"l2 must not be negative and dense_units must be positive; got {l2}, {dense_units}."
@@ -102,10 +103,10 @@ def _attach_head(
 
 
 def load_model(path: str | Path) -> keras.Model:
-    """Load a model that `build_model` made, a Hub module in it included.
+    """Load a model that `build_model` made, including a Hub module in it.
 
     Raises:
-        ValueError: the file is no model, or the Hub module that it names is out of reach.
+        ValueError: the file is not a model, or the Hub module that it names cannot be reached.
     """
     return keras.models.load_model(path, custom_objects={"HubFeatures": hub.HubFeatures})
 
@@ -113,9 +114,9 @@ def load_model(path: str | Path) -> keras.Model:
 def set_trainable(model: keras.Model, first: str = "pooling") -> None:
     """Let the layers from `first` on learn, and freeze those before it.
 
-    BatchNormalization of the backbone stays frozen everywhere: its statistics come from the
-    millions of pictures of the pre-training, and a few hundred photos would spoil them
-    (keras-team/keras#20285). A frozen BatchNormalization layer of Keras 3 also runs in inference
+    The backbone's BatchNormalization layers always stay frozen: their statistics come from the
+    millions of pictures seen in pre-training, and a few hundred photos would spoil them
+    (keras-team/keras#20285). In Keras 3, a frozen BatchNormalization layer also runs in inference
     mode. Compile the model afterwards.
 
     Args:
@@ -128,9 +129,9 @@ def set_trainable(model: keras.Model, first: str = "pooling") -> None:
     names = [layer.name for layer in model.layers]
     if first not in names:
         raise ValueError(
-            f"The model has no layer {first!r}. Fine-tuning may start at head (the head alone), "
-            "at a share of the backbone's work such as 0.8, or at any layer, best at the first of "
-            f"a block: {', '.join(block_starts(model)) or 'none here'}."
+            f"The model has no layer {first!r}. Fine-tuning may start at head (just the head), at "
+            "a share of the backbone's work such as 0.8, or at any layer, ideally the first of a "
+            f"block: {', '.join(block_starts(model)) or 'none here'}."
         )
     for position, layer in enumerate(model.layers):
         in_backbone = position < names.index("pooling")
@@ -140,20 +141,20 @@ def set_trainable(model: keras.Model, first: str = "pooling") -> None:
 
 
 def split_model(model: keras.Model, at: str | float = "head") -> tuple[keras.Model, keras.Model]:
-    """Split a model in two that share its layers: the front is frozen, the rest learns.
+    """Split a model into two that share its layers: the front is frozen, the rest learns.
 
     The front's output need be computed only once for each photo, because nothing in it changes.
-    What the rest learns, the whole model has learnt, since the layers are the same ones. Keras
-    draws the line at a single tensor, so where `at` lies inside a block of parallel branches, the
-    cut is at the block's start, and the layers between the two stay frozen in the rest.
-    BatchNormalization of the backbone is frozen everywhere, as by `set_trainable`.
+    What the rest learns, the whole model learns, since they share the same layers. Keras can cut
+    only at a single tensor, so if `at` is inside a block of parallel branches, the cut is at the
+    block's start, and the layers from there to `at` stay frozen in the rest. The backbone's
+    BatchNormalization layers always stay frozen, as in `set_trainable`.
 
     Printed in full, for the head, in notebook 03.
 
     Args:
         model: as from `build_model`.
         at: where learning starts: "head", a layer's name, or the share of the backbone's
-            multiply-adds to freeze, 0..1, which is met as nearly as the blocks allow.
+            multiply-adds to freeze, 0..1, which is met as closely as the blocks allow.
 
     Returns:
         The front, from pixels to features, and the rest, from features to probabilities.
@@ -194,20 +195,20 @@ def first_layer(model: keras.Model, at: str | float) -> str:
     """Return the layer at which learning starts, for an `at` as in `split_model`.
 
     Raises:
-        ValueError: a share that is not within 0..1, or a backbone without inner cut points.
+        ValueError: a share outside 0..1, or a backbone without inner cut points.
     """
     try:
         share = float(at)
     except ValueError:
         return "pooling" if at == "head" else str(at)
     if not 0 <= share <= 1:
-        raise ValueError(f"A share of the backbone to freeze must lie within 0..1; got {at}.")
+        raise ValueError(f"A share of the backbone to freeze must be within 0..1; got {at}.")
     starts = block_starts(model)
     if not starts:
         raise ValueError(
-            f"This backbone has no inner cut points, so no share such as {at} of it can be frozen: "
-            'fine-tune from "head" (the head alone) or from its first layer with weights (a '
-            'TensorFlow Hub module as a whole: "hub").'
+            f"This backbone has no inner cut points, so freezing a share of {at} is impossible. "
+            'Fine-tune from "head" (just the head) or from its first layer with weights ("hub" for '
+            "a whole TensorFlow Hub module)."
         )
     total = multiply_adds(model)
     names = [layer.name for layer in model.layers]
@@ -216,9 +217,9 @@ def first_layer(model: keras.Model, at: str | float) -> str:
 
 
 def cut_points(model: keras.Model) -> list[str]:
-    """Return the layers through whose output alone everything flows, from pixels to features.
+    """Return the layers whose output carries everything on its way from pixels to features.
 
-    Between the layers up to such a point and those behind it there is a single tensor, so the
+    Between the layers up to such a point and those after it there is a single tensor, so the
     network can be cut there into two models.
 
     Args:
@@ -243,7 +244,7 @@ def block_starts(model: keras.Model) -> list[str]:
     """Return the backbone's layers at which a block starts: the best places to cut.
 
     A block ends where branches meet again. A backbone without branches may be cut before any layer
-    with weights that learns.
+    with a kernel.
     """
     names = [layer.name for layer in model.layers]
     layers = model.layers[: names.index("pooling")]
@@ -263,11 +264,11 @@ def block_starts(model: keras.Model) -> list[str]:
 def multiply_adds(model: keras.Model, layers: int | None = None) -> int:
     """Return the multiply-add operations of convolutions and dense layers for one image.
 
-    The layers of a Hub module are hidden and count nothing.
+    The layers of a Hub module are hidden and count as nothing.
 
     Args:
         model: any functional model.
-        layers: count only the first so many.
+        layers: count only this many layers, from the first on.
     """
     total = 0
     for layer in model.layers[:layers]:
@@ -275,7 +276,7 @@ def multiply_adds(model: keras.Model, layers: int | None = None) -> int:
         if isinstance(layer, keras.layers.Dense):
             total += math.prod(layer.kernel.shape)
         elif len(layer.output.shape) == 4 and kernels:
-            # Every weight of a convolution is used once for each place of its output.
+            # Every weight of a convolution is used once for each place in its output.
             places = math.prod(layer.output.shape[1:3])
             total += places * sum(math.prod(kernel.shape) for kernel in kernels)
     return total

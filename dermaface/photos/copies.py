@@ -12,21 +12,22 @@ import scipy.ndimage
 import scipy.sparse.csgraph
 
 # Two photos are copies if their 64-bit perceptual hashes differ in few bits and their details
-# agree. Measured on 3,409 clothing photos: of different garments on one background, no pair
-# reaches 0.8; copies that were halved, compressed, recoloured, mirrored or cropped by up to 8 %
-# reach 0.91, where their hashes let them be compared: those of cropped copies often do not.
+# agree. Measured on 3,409 clothing photos: no pair of different garments on one background reaches
+# 0.8; copies that were halved, compressed, recoloured, mirrored or cropped by up to 8 % reach 0.91
+# if their hashes let them be compared, which those of cropped copies often do not.
 HASH_DISTANCE = 10
 DETAIL_CORRELATION = 0.87
 CROPS = (0.0, 0.015, 0.03, 0.045, 0.06, 0.08)  # shares of the side cut off all around
 
 
 def find_copies(root: Path, photos: pd.DataFrame) -> pd.DataFrame:
-    """Find photos that show the same picture: equal files, and near copies, also mirrored.
+    """Find photos that show the same picture: equal files and near copies, mirrored ones too.
 
-    Near copies (scaled, compressed again, a little cropped or recoloured) are found by 64-bit
+    Near copies (scaled, recompressed, slightly cropped or recoloured) are found by 64-bit
     perceptual hashes (Zauner 2010, as implemented by the ImageHash package) that differ in at most
-    ten bits, and confirmed on the pixels: the details of both, which are the grey levels at 48 x 48
-    less their surroundings, correlate by at least 0.87, as they are or with one a little cropped.
+    ten bits, and confirmed on the pixels: the details of the two, which are the grey levels at
+    48 x 48 less those of their surroundings, have a correlation of at least 0.87, as they are or
+    with one of them slightly cropped.
 
     Args:
         root: the data root.
@@ -79,8 +80,8 @@ def find_copies(root: Path, photos: pd.DataFrame) -> pd.DataFrame:
 def _close_pairs(left: np.ndarray, right: np.ndarray) -> set[tuple[int, int]]:
     """Return the pairs (i, j) of hashes that differ in at most `HASH_DISTANCE` bits.
 
-    Only hashes that agree in two neighbouring groups of four bits, of sixteen in a ring, are
-    compared. Hashes within seven bits always do; of those within ten, all but the rarest.
+    Only hashes that agree in two neighbouring groups of four bits, out of sixteen in a ring, are
+    compared. Hashes within seven bits always do; of those within ten, all but a rare few.
 
     Args:
         left: uint64 (n,).
@@ -134,7 +135,7 @@ def group_copies(photos: pd.DataFrame, copies: pd.DataFrame) -> pd.DataFrame:
 
 
 def copy_groups(photos: pd.DataFrame, copies: pd.DataFrame) -> list[list[int]]:
-    """Return the row numbers of photos that pairs of copies hold together, a list a group.
+    """Return the row numbers of photos that pairs of copies tie together, one list per group.
 
     Args:
         photos: rows of `images.csv`.
@@ -148,7 +149,7 @@ def copy_groups(photos: pd.DataFrame, copies: pd.DataFrame) -> list[list[int]]:
 
 
 def components(count: int, pairs: list[tuple[int, int]]) -> list[list[int]]:
-    """Return the numbers 0..count-1 in groups that pairs hold together."""
+    """Return the numbers 0..count-1 in the groups that pairs tie together."""
     rows, columns = np.array(pairs, dtype=int).reshape(-1, 2).T
     graph = scipy.sparse.coo_array((np.ones(len(pairs)), (rows, columns)), shape=(count, count))
     _, labels = scipy.sparse.csgraph.connected_components(graph, directed=False)

@@ -41,7 +41,7 @@ COLUMNS = (
     "path label split group width height format orientation sha256 status reason "
     "mode flags blur_score brightness copies"
 ).split()
-# What `check_images` finds out about a file, as it is where nothing is known.
+# What `check_images` finds out about a file, with the values for a file of which nothing is known.
 EMPTY = {
     "width": 0,
     "height": 0,
@@ -75,25 +75,26 @@ def find_images(data: str | Path, image_root: str | Path = "") -> tuple[Path, pd
     """List the labelled images of a folder or a CSV file, without opening them.
 
     Every file below a class folder is listed, whatever its name, except what systems leave behind
-    (`.DS_Store`, `Thumbs.db`); `count_files` tells what was passed over.
+    (`.DS_Store`, `Thumbs.db`); `count_files` counts what was passed over.
 
     Args:
         data: a folder of class folders; the same under `train/`, `validation/` (or `val/`,
             `valid/`) and `test/`; or a CSV file with the columns `path` (or `id`) and `label`,
-            optionally `split` and `group`. A path may lack the ending of the file's name.
-        image_root: the folder at which a CSV file's paths start, itself relative to the CSV file's
-            folder; "" is that folder.
+            optionally `split` and `group`. A path may omit the file's extension.
+        image_root: the folder that a CSV file's paths are relative to, itself relative to the CSV
+            file's folder; "" is that folder.
 
     Returns:
         The data root, and a frame with the columns `path` (relative to it), `label`, `split`,
         `group` ("" where not given), and `reason` (why a file must not be opened, or ""), sorted by
-        path. A name that is not UTF-8 is shown by `printable_path`. Its `attrs["notes"]`
-        lists what of a CSV file was passed over, and which classes have names in two Unicode forms.
+        path. A name that is not UTF-8 appears as `printable_path` writes it. The frame's
+        `attrs["notes"]` lists what was passed over in a CSV file, and which classes have names in
+        two Unicode forms.
 
     Raises:
         ValueError: there is nothing there, no files in it, a folder that cannot be read, a link in
-            place of a folder of splits, a CSV file with mistakes in it, or class names that cannot
-            be told apart or do not fit on a line.
+            place of a split folder, a CSV file with mistakes in it, or class names that cannot be
+            told apart or do not fit on one line.
     """
     data = Path(os.path.realpath(Path(data).expanduser()))
     shown = printable_path(data)
@@ -108,19 +109,17 @@ def find_images(data: str | Path, image_root: str | Path = "") -> tuple[Path, pd
     elif data.is_dir():
         root, rows = data, _rows_of_folder(data)
     else:
-        raise ValueError(
-            f"There is no folder and no CSV file {data}. Check the path given as data."
-        )
+        raise ValueError(f"There is no folder or CSV file {data}. Check the path given as data.")
     if not rows:
         raise ValueError(
-            f"No images are found under {data}. It must hold one folder per class with the "
-            "images in it, or train/, validation/ and test/ with such folders in them."
+            f"No images were found under {data}. It must hold one folder of images per class, or "
+            "train/, validation/ and test/ with such folders in them."
         )
     names = {label for _, label, _, _ in rows} - {""}
     _check_class_names(names)
     forms = collections.Counter(map(_composed, names))
     notes += [
-        f"The class {name} is written in {count} Unicode forms that look alike; it is one class."
+        f"The class {name} is written in {count} Unicode forms that look alike; it counts as one."
         for name, count in sorted(forms.items())
         if count > 1
     ]
@@ -139,12 +138,12 @@ def find_images(data: str | Path, image_root: str | Path = "") -> tuple[Path, pd
 
 
 def _is_system_name(name: str) -> bool:
-    """Tell whether a system, and not a person, has put a file or folder there."""
+    """Tell whether a system, not a person, put a file or folder there."""
     return name.startswith(".") or name.lower() in SYSTEM_NAMES
 
 
 def _folders_in(folder: Path) -> list[Path]:
-    """Return the folders in a folder that a person has put there, sorted."""
+    """Return the folders that a person put in a folder, sorted."""
     try:
         return sorted(p for p in folder.iterdir() if p.is_dir() and not _is_system_name(p.name))
     except OSError as error:
@@ -159,12 +158,12 @@ def _refuse_folder(error: OSError) -> NoReturn:
     """
     raise ValueError(
         f"The folder {printable_path(error.filename)} cannot be read ({error.strerror}), so its "
-        "photos would be left out without a word. Make it readable, or take it away."
+        "photos would silently be left out. Make it readable, or move it away."
     ) from error
 
 
 def _rows_of_folder(root: Path) -> list[tuple[str, str, str, str]]:
-    """Return (path, label, split, "") for each file below class folders."""
+    """Return (path, label, split, "") for each file below the class folders."""
     top = _folders_in(root)
     split_folders = [p for p in top if p.name.lower() in SPLIT_FOLDERS]
     given = {SPLIT_FOLDERS[p.name.lower()] for p in split_folders}
@@ -211,8 +210,8 @@ def _check_class_names(names: set[str]) -> None:
     for name in sorted(names):
         if len(name.splitlines()) != 1 or printable_path(name) != name:
             raise ValueError(
-                f"The class name {name!r} is not UTF-8 text on one line, as labels.txt and the "
-                "released file need it. Rename the class."
+                f"The class name {name!r} is not UTF-8 text on one line, which labels.txt and the "
+                "released file require. Rename the class."
             )
         other = alike.setdefault(" ".join(_composed(name).casefold().split()), name)
         if _composed(other) != _composed(name):
@@ -224,7 +223,7 @@ def _check_class_names(names: set[str]) -> None:
 
 
 def _composed(name: str) -> str:
-    """Return a name in Unicode's composed form, in which each accent is a part of its letter."""
+    """Return a name in Unicode's composed form, in which each accent is part of its letter."""
     return unicodedata.normalize("NFC", name)
 
 
@@ -234,12 +233,12 @@ LEAVES = "is a link that leaves the data folder"
 def _reason_to_refuse(root: Path, path: str) -> str:
     """Return why a file must not be opened, or ""."""
     if printable_path(path) != path:
-        return "has a name that is not UTF-8, or a line break in its name; rename it"
+        return "has a name that is not UTF-8 or contains a line break; rename it"
     file = root / path
     try:
         kind = file.stat().st_mode
     except OSError as error:
-        kind = stat.S_IFREG  # whoever opens it will say why that fails
+        kind = stat.S_IFREG  # opening it will say why that fails
         if error.errno == errno.ELOOP:
             return "is a link that leads in a circle"
     if os.path.islink(file):
@@ -262,8 +261,8 @@ def _rows_of_csv(file: Path, root: Path, notes: list[str]) -> list[tuple[str, st
     twice = [name for name in (path, "label", "split", "group") if list(frame).count(name) > 1]
     if twice:
         raise ValueError(
-            f"{file} has the column {twice[0]} more than once (upper and lower case are the same). "
-            "Keep one of them."
+            f"{file} has the column {twice[0]} more than once (upper and lower case count as "
+            "the same). Keep one of them."
         )
     frame = frame.rename(columns={path: "path"})
     if not {"path", "label"} <= set(frame.columns):
@@ -292,7 +291,7 @@ def _rows_of_csv(file: Path, root: Path, notes: list[str]) -> list[tuple[str, st
     frame["path"] = _with_endings(root, paths)
     repeated = int(frame.duplicated().sum())
     if repeated:
-        notes.append(f"{repeated} rows of the CSV file repeat another one and count once.")
+        notes.append(f"Rows of the CSV file that repeat another, and count once: {repeated}.")
     frame = frame.drop_duplicates()
     twice = frame[frame.duplicated("path", keep=False)].sort_values("path")
     if len(twice):
@@ -305,16 +304,18 @@ def _rows_of_csv(file: Path, root: Path, notes: list[str]) -> list[tuple[str, st
 
 
 def _read_csv(file: Path) -> pd.DataFrame:
-    """Return the fields of a CSV file as texts, under the names of its first line in lower case.
+    """Return the fields of a CSV file as text, under the names in its first line in lower case.
 
     Raises:
         ValueError: it is empty or not text, or a row has more fields than the first line has names.
-        csv.Error: a quotation is not closed.
+        csv.Error: a quotation mark is not closed.
     """
     text = file.read_text(encoding="utf-8-sig")
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
-        raise ValueError(f"line {line} holds a NUL byte, which no text has. Save it anew as text.")
+        raise ValueError(
+            f"line {line} holds a NUL byte, which text never does. Save the file again as text."
+        )
     head = text.splitlines()[0] if text.strip() else ""
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count), strict=True
@@ -326,7 +327,7 @@ def _read_csv(file: Path) -> pd.DataFrame:
     for row in filter(None, reader):  # empty lines make no rows
         if any(field.strip() for field in row[len(names) :]):
             raise ValueError(
-                f"line {reader.line_num} has {len(row)} fields, and the first line names "
+                f"line {reader.line_num} has {len(row)} fields, but the first line names "
                 f"{len(names)}"
             )
         rows.append((row + [""] * len(names))[: len(names)])
@@ -334,11 +335,11 @@ def _read_csv(file: Path) -> pd.DataFrame:
 
 
 def _with_endings(root: Path, paths: list[str]) -> list[str]:
-    """Return the paths, those that lack an ending with that of their file, whatever its case."""
+    """Return the paths, adding the file's extension, whatever its case, where it is omitted."""
     bare = {path for path in paths if os.path.splitext(path)[1].lower() not in IMAGE_SUFFIXES}
     endings: dict[str, list[str]] = {}
     for folder in {os.path.dirname(path) for path in bare}:
-        # What cannot be listed holds nothing to find, and whoever opens the file will say why.
+        # A folder that cannot be listed is passed over: opening the file will say why it fails.
         with contextlib.suppress(OSError), os.scandir(root / folder) as entries:
             for entry in entries:
                 name, ending = os.path.splitext(entry.name)
@@ -352,7 +353,7 @@ def _with_endings(root: Path, paths: list[str]) -> list[str]:
     ]
 
 
-# Those that a name in a CSV file may lack. HEIC files are found, too, so that the reason is true.
+# Extensions that a CSV file may omit. HEIC files are found too, so that the reason given is true.
 ENDINGS = (".jpg", *sorted(IMAGE_SUFFIXES - {".jpg"}), ".heic", ".heif")
 
 
@@ -364,16 +365,16 @@ def count_files(root: Path, photos: pd.DataFrame) -> pd.Series:
         photos: as from `check_images`.
 
     Returns:
-        Counts that add up to the files on disk, with their sum: `kept` and `excluded` of the listed
-        files, `system files`, and `files beside the class folders` (of a CSV file: files that it
-        does not name).
+        Counts that add up to the files on disk, and their sum, `on disk`: the listed files that are
+        `kept` or `excluded`, `system files`, and `files beside the class folders` (with a CSV file:
+        files that it does not name).
     """
     on_disk = []
     for parent, folders, names in os.walk(root):
         links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
         on_disk += [Path(parent, name).relative_to(root) for name in names + links]
     others = {printable_path(path.as_posix()): path for path in on_disk}
-    # A CSV file may name what is not there, and what lies behind a link to another folder.
+    # A CSV file may name what is not there, and what is reached through a link to a folder.
     places = [os.path.split(path) for path in photos["path"]]
     real = {folder: os.path.realpath(root / folder) for folder in {folder for folder, _ in places}}
     names = [os.path.relpath(os.path.join(real[folder], name), root) for folder, name in places]
@@ -393,22 +394,22 @@ def count_files(root: Path, photos: pd.DataFrame) -> pd.Series:
 def check_images(
     root: Path, frame: pd.DataFrame, blur_threshold: float = 100.0, cache: Path | None = None
 ) -> pd.DataFrame:
-    """Open every image, read it to its end, and measure it.
+    """Open every image, read it to the end, and measure it.
 
     Args:
         root: the data root.
         frame: as from `find_images`.
         blur_threshold: `blur_score` at 224 px below which a photo is flagged.
-        cache: a folder in which to remember the findings; a file of the same size and time of
-            change is not opened again. None remembers nothing; a folder that cannot be written
-            is told in a warning.
+        cache: a folder in which to remember the findings; a file whose size and modification time
+            are still the same is not opened again. None remembers nothing; a folder that cannot
+            be written to causes a warning.
 
     Returns:
         The frame with the columns of `images.csv` and `phash` and `mirrored_phash`: `width`,
-        `height` (upright, in pixels), `format`, `orientation` (1..8 by EXIF, by which it is turned
-        upright; 1 is upright), `mode` (of its pixels, in Pillow's terms), `sha256` of the file,
-        `status` (`kept` or `excluded`) and `reason`; `blur_score` and `brightness` (mean grey
-        level, 0..255) at 224 px, and `flags`, some of `blur`, `dark`, `bright` and `shape`.
+        `height` (upright, in pixels), `format`, `orientation` (1..8 from EXIF, by which it is
+        turned upright; 1 is upright), `mode` (of its pixels, in Pillow's terms), `sha256` of the
+        file, `status` (`kept` or `excluded`) and `reason`; `blur_score` and `brightness` (mean grey
+        level, 0..255) at 224 px, and `flags`, any of `blur`, `dark`, `bright` and `shape`.
     """
     stamps = [_stamp(root / path) for path in frame["path"]]
     known = _read_cache(cache, root)
@@ -441,7 +442,7 @@ def check_images(
 
 
 def _stamp(path: Path) -> str:
-    """Return a file's size and time of change, which tell whether it is still the same."""
+    """Return a file's size and modification time, which tell whether it has changed."""
     try:
         status = path.stat()
     except OSError:
@@ -450,12 +451,12 @@ def _stamp(path: Path) -> str:
 
 
 def _cache_file(cache: Path, root: Path) -> Path:
-    """Return where the findings about a data root lie; another version of them has another name."""
+    """Return where the findings about a data root are kept; each version has its own name."""
     return cache / f"checked-3-{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.csv"
 
 
 def _read_cache(cache: Path | None, root: Path) -> dict[tuple[str, str], dict]:
-    """Return what is remembered of each (path, stamp)."""
+    """Return what is remembered about each (path, stamp)."""
     if cache is None:
         return {}
     types = {name: type(value) for name, value in EMPTY.items()} | {"path": str, "stamp": str}
@@ -464,11 +465,11 @@ def _read_cache(cache: Path | None, root: Path) -> dict[tuple[str, str], dict]:
         keys = zip(table.pop("path"), table.pop("stamp"), strict=True)
         return dict(zip(keys, table[list(EMPTY)].to_dict("records"), strict=True))
     except (ValueError, KeyError, OSError):
-        return {}  # not there, not readable or damaged: everything is checked anew
+        return {}  # missing, unreadable or damaged: everything is checked again
 
 
 def _write_cache(cache: Path | None, root: Path, known: dict[tuple[str, str], dict]) -> None:
-    """Remember the findings of each (path, stamp), but for what may be otherwise next time."""
+    """Remember the findings about each (path, stamp), except those that may differ next time."""
     if cache is None:
         return
     table = pd.DataFrame(
@@ -490,11 +491,11 @@ def _write_cache(cache: Path | None, root: Path, known: dict[tuple[str, str], di
 
 NO_FILE = "there is no such file"
 NOT_OPENED = "cannot be opened"
-PASSING = (NO_FILE, NOT_OPENED)  # reasons that may go away while the file stays as it is
+PASSING = (NO_FILE, NOT_OPENED)  # reasons that may go away although the file stays as it is
 
 
 def _check_image(path: Path) -> dict[str, Any]:
-    """Return what can be said of one file."""
+    """Return what can be said about one file."""
     facts: dict[str, Any] = dict(EMPTY)
     try:
         content = path.read_bytes()
@@ -523,12 +524,12 @@ def _check_image(path: Path) -> dict[str, Any]:
 
 
 def _is_heic(content: bytes) -> bool:
-    """Tell by the brands at its head whether a file holds pictures of the HEVC codec."""
+    """Tell from the brands in its header whether a file holds pictures coded in HEVC."""
     if content[4:8] != b"ftyp":
         return False
     end = min(int.from_bytes(content[:4]), len(content))
     brands = {content[start : start + 4] for start in (8, *range(16, end, 4))}
-    # AVIF files are of the general brands mif1 and msf1, too.
+    # AVIF files carry the general brands mif1 and msf1, too.
     general = {b"mif1", b"msf1"} if brands.isdisjoint((b"avif", b"avis")) else set()
     return not brands.isdisjoint(HEVC_BRANDS | general)
 
@@ -537,13 +538,13 @@ HEVC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"
 
 
 def require_kept(photos: pd.DataFrame) -> None:
-    """Check that there is a photo to go on with.
+    """Check that at least one photo can be used.
 
     Args:
         photos: as from `check_images`.
 
     Raises:
-        ValueError: no file can be used; the message counts the reasons, the most frequent first.
+        ValueError: no file can be used; the message counts the reasons, most frequent first.
     """
     if (photos["status"] == "kept").any():
         return
@@ -553,7 +554,7 @@ def require_kept(photos: pd.DataFrame) -> None:
         reasons.append(f"others ({rest})")
     raise ValueError(
         f"None of the {len(photos)} files can be used: {', '.join(reasons)}. Check that data (and "
-        "image_root, for a CSV file) names the right folder, or mend the files."
+        "image_root, for a CSV file) names the right folder, or repair the files."
     )
 
 
@@ -574,14 +575,14 @@ def _flags(facts: pd.DataFrame, blur_threshold: float) -> list[str]:
 
 
 def load_thumbnails(root: Path, paths: Iterable[str]) -> list[np.ndarray]:
-    """Return small upright versions of images, in their own proportions, for showing.
+    """Return small upright versions of images, in their own proportions, for display.
 
     Args:
         root: the data root.
         paths: relative to it.
 
     Returns:
-        For each image uint8 (height, width, 3), 0..255; its longer side has 128 pixels at most.
+        For each image uint8 (height, width, 3), 0..255; its longer side has at most 128 pixels.
     """
     thumbnails = []
     for path in paths:
@@ -594,7 +595,7 @@ def load_thumbnails(root: Path, paths: Iterable[str]) -> list[np.ndarray]:
 def write_images(
     run: Run, frame: pd.DataFrame, root: Path, splitting: Mapping[str, object] | None = None
 ) -> None:
-    """Write `images.csv` and `labels.txt`, and note in `run.json` where the photos lie.
+    """Write `images.csv` and `labels.txt`, and note in `run.json` where the photos are.
 
     Args:
         run: where to write.
@@ -624,10 +625,10 @@ def read_earlier(run: Run, splitting: Mapping[str, object]) -> pd.DataFrame | No
 
     Args:
         run: where `write_images` may have written before.
-        splitting: as there; a list that was made with other numbers says nothing.
+        splitting: as for `write_images`; a list that was made with other numbers is ignored.
 
     Returns:
-        The rows, or None where there is no such list.
+        The rows, or None if there is no such list.
     """
     noted = run.read().get("data", {}).get("splitting")
     if noted != splitting or not run.path("images.csv").is_file():
@@ -636,22 +637,22 @@ def read_earlier(run: Run, splitting: Mapping[str, object]) -> pd.DataFrame | No
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Return all rows of an `images.csv`, each column in the type that it has.
+    """Return all rows of an `images.csv`, each column in its own type.
 
     Raises:
-        ValueError: it holds something else, such as a text where a number belongs.
+        ValueError: it holds something else, such as text where a number belongs.
     """
     types = {name: type(EMPTY.get(name, "")) for name in COLUMNS}
     try:
         return pd.read_csv(path, na_filter=False, dtype=types)
     except ValueError as error:
         raise ValueError(
-            f"{path} is damaged or of an earlier version ({error}). Run notebook 01 again."
+            f"{path} is damaged or from an earlier version ({error}). Run notebook 01 again."
         ) from error
 
 
 def read_images(run: Run, *splits: str) -> pd.DataFrame:
-    """Return the kept rows of `images.csv` in the splits named, in that order.
+    """Return the kept rows of `images.csv` in the named splits, in that order.
 
     Args:
         run: where notebook 01 wrote it.
@@ -666,7 +667,7 @@ def read_images(run: Run, *splits: str) -> pd.DataFrame:
 
 
 def check_same_data(run: Run, root: Path) -> None:
-    """Refuse to write another folder's photos over a run, unless it is of the sample set.
+    """Refuse to write another folder's photos over a run, unless that is a run of the sample set.
 
     Raises:
         ValueError: the run folder holds a run of other photos.
@@ -674,5 +675,5 @@ def check_same_data(run: Run, root: Path) -> None:
     if "data" in run.read() and not run.is_sample and run.data_root.resolve() != root.resolve():
         raise ValueError(
             f"The run folder {run.folder} holds a run of the photos in {run.data_root}, and "
-            f"nothing is written over. Give another run_name for the photos in {root}."
+            f"nothing is overwritten. Give another run_name for the photos in {root}."
         )

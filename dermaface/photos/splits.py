@@ -11,7 +11,7 @@ import pandas as pd
 SPLITS = ("train", "validation", "test")
 # What ties photos together, by column: several photos of one group, or of one picture.
 TIES = {"group": "group", "copies": "picture"}
-TORN = "belongs with photos in different splits: "  # the start of a reason to exclude a photo
+TORN = "belongs with photos in different splits: "  # how a reason to exclude a photo begins
 
 
 def exclude(photos: pd.DataFrame, reasons: dict[str, str]) -> pd.DataFrame:
@@ -19,7 +19,7 @@ def exclude(photos: pd.DataFrame, reasons: dict[str, str]) -> pd.DataFrame:
 
     Args:
         photos: rows of `images.csv`.
-        reasons: a path and why it is excluded.
+        reasons: why each path is excluded.
     """
     photos = photos.copy()
     rows = photos["path"].isin(reasons)
@@ -29,10 +29,10 @@ def exclude(photos: pd.DataFrame, reasons: dict[str, str]) -> pd.DataFrame:
 
 
 def leaks(photos: pd.DataFrame, copies: pd.DataFrame) -> dict[str, str]:
-    """Return the photos of given splits to take out because a later split holds a copy.
+    """Return the photos to take out of given splits because a later split holds a copy.
 
     A training photo gives way to its copy in validation or test, a validation photo to its copy in
-    the test. Copies of one photo are copies of each other, whichever pairs were found.
+    test. Copies of one photo are copies of each other, whichever pairs were found.
 
     Args:
         photos: rows of `images.csv` with given splits.
@@ -52,7 +52,7 @@ def leaks(photos: pd.DataFrame, copies: pd.DataFrame) -> dict[str, str]:
 
 
 def conflicts(photos: pd.DataFrame, copies: pd.DataFrame) -> dict[str, str]:
-    """Return the photos that lie in two classes, with the reason to exclude them.
+    """Return the photos that are in two classes, with the reason to exclude them.
 
     Copies of one photo are copies of each other, whichever pairs were found.
 
@@ -78,28 +78,29 @@ def assign_splits(
     test_from_train: bool = False,
     earlier: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Give every kept image its split; one that has a split already keeps it.
+    """Give every kept image its split; one that already has a split keeps it.
 
     An image's split follows from a hash of its content, its class and `split_seed`, and from
     nothing else. What belongs together moves together: photos with the same `group` by a hash of
-    the group's name alone, copies by that of the one that stands for them. The shares are therefore
-    approximate. Where splits are given, a missing validation split is cut from the training images,
-    and a missing test split only if asked; a class may then be missing from a given split.
+    the group's name alone, copies by the hash of the one that stands for them. The shares are
+    therefore approximate. If splits are given, a missing validation split is cut from the training
+    images, and a missing test split only on request; a class may then be missing from a given
+    split.
 
     Adding photos never moves an old one, unless they tie old ones together, as a recompressed copy
-    does: no hash of two photos can agree with the hash of each of them alone. There `earlier`
-    decides. A photo of the same content, label and group stays where it was, a new one follows
+    does: no hash of two photos can agree with the hash of each of them alone. Then `earlier`
+    decides: a photo with the same content, label and group stays where it was, a new one follows
     those that it belongs with, and one that belongs with photos in different splits is excluded,
-    because it would carry what one of them shows into the other. Without `earlier`, in another run,
-    such old photos may lie elsewhere.
+    because it would carry what one of them shows into the split of another. Without `earlier`, in
+    another run, such old photos may end up elsewhere.
 
     Args:
         frame: as from `check_images` or `group_copies`.
         validation_size: share of the images for validation, 0..1.
         test_size: share of the images for the test, 0..1.
         split_seed: another seed gives another split.
-        test_from_train: whether to cut a test split from the training images, where splits are
-            given without one.
+        test_from_train: whether to cut a test split from the training images if the given splits
+            lack one.
         earlier: as from `read_earlier`.
 
     Returns:
@@ -111,8 +112,8 @@ def assign_splits(
     """
     if not (0 < validation_size < 1 and 0 <= test_size < 1 and validation_size + test_size < 1):
         raise ValueError(
-            "validation_size must lie between 0 and 1, test_size from 0 up, and together they must "
-            f"leave something to train on; got {validation_size} and {test_size}."
+            "validation_size must be above 0, test_size at least 0, and together they must leave "
+            f"something to train on; got {validation_size} and {test_size}."
         )
     kept = frame[frame["status"] == "kept"]
     class_names = sorted(set(frame["label"]) - {""})
@@ -134,8 +135,8 @@ def assign_splits(
     for label in class_names:
         if (count := int((kept["label"] == label).sum())) < fewest:
             raise ValueError(
-                f"Class {label!r} has {count} readable images; it needs at least {needs}, and "
-                "should have 30. Add photos or take the class out."
+                f"Class {label!r} has too few readable images, {count}: it needs at least {needs}, "
+                "and should have 30. Add photos or remove the class."
             )
     keys = _split_keys(kept)
     train = kept[splits == "train"]
@@ -163,7 +164,7 @@ def assign_splits(
 
 
 def _split_keys(kept: pd.DataFrame) -> pd.Series:
-    """Return the text from which an image's split follows: one for all that belongs together."""
+    """Return the text that decides an image's split: the same for all that belong together."""
     own = kept["label"] + "/" + kept["sha256"]
     ties = []
     for column in TIES:
@@ -183,22 +184,22 @@ def _split_keys(kept: pd.DataFrame) -> pd.Series:
 def _follow_earlier(
     photos: pd.DataFrame, earlier: pd.DataFrame
 ) -> tuple[pd.Series, dict[str, str]]:
-    """Return the splits that follow from an earlier list, and what has no place because of it.
+    """Return the splits that an earlier list decides, and the photos that it leaves no place for.
 
     Args:
-        photos: those to divide.
+        photos: the rows to divide.
         earlier: the rows of the earlier list in the splits that are made here.
 
     Returns:
-        The split, with the index of `photos`, of each that is in the list or is tied to one of
-        those by its group or as a copy; and the paths of new photos that are tied to different
+        The split, under its index in `photos`, of each photo that is in the list, or is tied to one
+        of those by its group or as a copy; and the paths of new photos that are tied to different
         splits, with the reason to exclude them.
     """
     identity = ["sha256", "label", "group"]
     known = earlier.drop_duplicates([*identity, "split"]).drop_duplicates(identity, keep=False)
     known = known.set_index(identity)["split"].to_dict()
     stay, torn, waiting = {}, {}, []
-    # Of a group or a picture: its splits, and the path of one photo in each.
+    # For each group or picture: its splits, and the path of one photo in each.
     places: dict[tuple[str, str], dict[str, str]] = collections.defaultdict(dict)
 
     def ties(row: Any) -> list[tuple[str, str]]:
@@ -240,7 +241,7 @@ def across_splits(photos: pd.DataFrame, column: str) -> pd.DataFrame:
         column: "group", or "copies" for pictures of which there are several photos.
 
     Returns:
-        One row per name in the column, one column per split in which such a photo lies.
+        One row per name in the column, one column per split that holds such a photo.
     """
     named = photos[(photos["status"] == "kept") & (photos[column] != "")]
     table = named.groupby([column, "split"]).size().unstack(fill_value=0)
@@ -249,7 +250,7 @@ def across_splits(photos: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def split_remarks(photos: pd.DataFrame) -> list[str]:
-    """Return in sentences where a split says less than it seems to, or that it does not.
+    """Return sentences that say where a split tells less than it seems to, or that none does.
 
     Args:
         photos: as from `assign_splits`.
@@ -262,22 +263,22 @@ def split_remarks(photos: pd.DataFrame) -> list[str]:
         if missing and here.any():
             remarks.append(
                 f"Not measured: no {split} photo shows {', '.join(missing)}. The model learns such "
-                f"photos, and no {split} figure says how well."
+                f"photos, but no {split} figure says how well."
             )
     for column, noun in TIES.items():
         table = across_splits(kept, column)
         if len(table):
             remarks.append(
-                f"Each {noun} of these lies in more than one split: {_listed(table.index)}. Photos "
-                f"of them: {count_words(table.sum())}. That flatters the figures."
+                f"{noun.capitalize()}s that lie in more than one split: {_listed(table.index)}. "
+                f"Their photos: {count_words(table.sum())}. That flatters the figures."
             )
     torn = photos["path"][photos["reason"].str.startswith(TORN)]
     if len(torn):
         remarks.append(
-            "New photos that are left out, because they are tied to old ones in different splits, "
+            "New photos left out because they are tied to old ones in different splits, "
             f"which stay where they are: {_listed(torn)}."
         )
-    return remarks or ["Every split shows every class; no group and no picture lies in two splits."]
+    return remarks or ["Every split shows every class; no group or picture lies in two splits."]
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -309,7 +310,7 @@ def _split_by_hash(
 
 
 def _empty_splits(labels: pd.Series, splits: list[str], wanted: list[str]) -> list[tuple[str, str]]:
-    """Return the (class, split) pairs without an image, the smallest classes first."""
+    """Return the (class, split) pairs without an image, smallest classes first."""
     filled = set(zip(labels, splits, strict=True))
     smallest_first = labels.value_counts(ascending=True).index
     return [(a, b) for a in smallest_first for b in wanted if (a, b) not in filled]
@@ -326,22 +327,22 @@ def _split_hint(
         count = int((labels == label).sum())
         if count == 1:
             return (
-                f"No split_seed mends it: class {label!r} has a single photo to divide. Add photos "
-                "of the class."
+                f"No split_seed can fix that: class {label!r} has a single photo to divide. Add "
+                "photos of the class."
             )
         if len(smallest) == 1:
             return (
-                f"No split_seed mends it: the {count} photos of class {label!r} all belong "
-                "together, as copies or by their group. Add other photos of the class."
+                f"No split_seed can fix that: the {count} photos of class {label!r} all belong "
+                "together, as copies or as a group. Add other photos of the class."
             )
         return (
-            f"No split_seed mends it: the {count} photos of class {label!r} make {len(smallest)} "
-            f"that do not belong together, and there are {len(wanted)} splits. Add photos of the "
-            f"class{no_test}."
+            f"No split_seed can fix that: the {count} photos of class {label!r} fall into "
+            f"{len(smallest)} sets that belong together, and there are {len(wanted)} splits. Add "
+            f"photos of the class{no_test}."
         )
     hashed = 0
     for seed in range(1000):
-        for _, own in keys_of:  # the smallest classes fail first, and then the seed is out
+        for _, own in keys_of:  # the smallest classes fail first, and rule the seed out
             splits = _split_by_hash(own, validation_size, test_size, seed)
             hashed += len(own)
             if not set(wanted) <= set(splits):
@@ -351,6 +352,6 @@ def _split_hint(
         if hashed > 300_000:  # half a second
             break
     return (
-        f"No split_seed from 0 to {seed} mends it: add photos of the class, raise the share with "
+        f"No split_seed from 0 to {seed} fixes that: add photos of the class, raise its share with "
         f"validation_size and test_size{no_test}."
     )

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def curves(history: "pd.DataFrame") -> str:
-    """Return in words which shape the curves have, by the validation loss.
+    """Say what shape the curves have, judging by the validation loss.
 
-    A rise after the lowest value counts only where it is larger than any rise from one epoch to the
-    next before it, and than 5 % of the lowest value.
+    A rise after the lowest value counts only if it is larger than any earlier rise from one epoch
+    to the next, and than 5 % of the lowest value.
 
     Args:
         history: `history.csv`.
@@ -23,7 +23,7 @@ def curves(history: "pd.DataFrame") -> str:
     losses = history["val_loss"].tolist()
     epochs, best = len(losses), losses.index(min(losses))
     if epochs == 1:
-        return "One epoch is a point and not a curve: it does not show whether more would help."
+        return "One epoch is a point, not a curve: it does not show whether more would help."
     lowest, last = losses[best], losses[-1]
     found = f"Validation loss is lowest in epoch {best + 1} of {epochs}, at {lowest:.3f}"
     if best == epochs - 1:
@@ -31,17 +31,17 @@ def curves(history: "pd.DataFrame") -> str:
     rises = history.groupby("stage", sort=False)["val_loss"].diff().iloc[: best + 1]
     if last - lowest <= max(rises.fillna(0).max(), 0.05 * lowest):
         return (
-            f"{found}, and ends little above, at {last:.3f}.\n"
+            f"{found}, and ends only a little higher, at {last:.3f}.\n"
             "It has levelled off: more epochs alone would bring little."
         )
     found += f", then rises by {100 * (last / lowest - 1):.0f} % to {last:.3f}.\n"
     if history["loss"].iloc[-1] < history["loss"].iloc[best]:
-        return f"{found}Training loss goes on falling: overfitting after epoch {best + 1}."
+        return f"{found}Training loss keeps falling: overfitting after epoch {best + 1}."
     return f"{found}Training loss rises, too: the later steps did harm (learning rate)."
 
 
 def best_epoch(history: "pd.DataFrame", images: int) -> str:
-    """Return in words which epoch was kept, and whether accuracy would have chosen another one.
+    """Say which epoch was kept, and whether accuracy would have chosen another one.
 
     Args:
         history: `history.csv`.
@@ -63,36 +63,36 @@ def best_epoch(history: "pd.DataFrame", images: int) -> str:
     else:
         said.append("No epoch has a higher accuracy.")
     for stage in stages[stages.index(kept) + 1 :]:
-        said.append(f"Stage {stage} brought no lower loss and was taken back.")
+        said.append(f"Stage {stage} did not lower the loss and was undone.")
     return "\n".join(said)
 
 
 def counts_agree(right: int, total: int, evaluated: float, logged: float) -> str:
-    """Return in words whether three ways to an accuracy agree.
+    """Say whether three ways to an accuracy agree.
 
     Args:
-        right: right answers by comparing them with the table of images.
+        right: how many answers are right, by comparing them with the table of images.
         total: all images.
         evaluated: accuracy by Keras's `evaluate`.
-        logged: accuracy that training noted for the kept epoch.
+        logged: accuracy that the training log has for the kept epoch.
     """
     others = round(evaluated * total), round(logged * total)
     said = (
-        f"Right of {total}: {right} by counting, {others[0]} by `evaluate`, {others[1]} in the "
+        f"Right, of {total}: {right} by counting, {others[0]} by `evaluate`, {others[1]} in the "
         "training log.\n"
     )
     apart = abs(others[1] - right)
     if others[0] != right:
-        return f"{said}The answers and the table do not stand in the same order."
+        return f"{said}The answers and the table are not in the same order."
     if not apart:
         return f"{said}All three agree."
     if apart <= max(2, 0.01 * total):
-        return f"{said}So small a difference comes from rounding, as in features that are kept."
-    return f"{said}Rounding does not explain that: `model.keras` is not what that epoch left."
+        return f"{said}So small a difference comes from rounding, as when features are stored."
+    return f"{said}Rounding does not explain that: `model.keras` is not the model of that epoch."
 
 
 def gap(train_accuracy: float, validation_accuracy: float, interval: tuple[float, float]) -> str:
-    """Return in words what the gap between training and validation accuracy says.
+    """Say what the gap between training and validation accuracy shows.
 
     Args:
         train_accuracy: 0..1, in the same epoch as the validation accuracy.
@@ -100,7 +100,7 @@ def gap(train_accuracy: float, validation_accuracy: float, interval: tuple[float
         interval: of the validation accuracy, 95 %.
     """
     said = f"Training {train_accuracy:.3f} lies "
-    of_validation = f"the interval of validation, {interval[0]:.3f} to {interval[1]:.3f}.\n"
+    of_validation = f"the validation interval, {interval[0]:.3f} to {interval[1]:.3f}.\n"
     if train_accuracy > interval[1]:
         gap = 100 * (train_accuracy - validation_accuracy)
         return (
@@ -110,14 +110,14 @@ def gap(train_accuracy: float, validation_accuracy: float, interval: tuple[float
     side = "below" if train_accuracy < interval[0] else "inside"
     if train_accuracy < 0.7:
         return (
-            f"{said}{side} {of_validation}Underfitting: it has not even learnt its training photos,"
-            " or they do not show what tells the classes apart."
+            f"{said}{side} {of_validation}Underfitting: the model has not even learnt its training "
+            "photos, or they do not show what tells the classes apart."
         )
     return f"{said}{side} {of_validation}No gap that these photos could show."
 
 
 def reference(frame: "pd.DataFrame", images: int) -> str:
-    """Return in words by how much each way to answer beats the first, and what chance explains.
+    """Say by how much each way to answer beats the first, and what chance explains.
 
     Args:
         frame: as from `reference_frame`; the first row is what all others must beat.
@@ -145,8 +145,8 @@ def reference(frame: "pd.DataFrame", images: int) -> str:
 def _beats(first: Sequence[float], second: Sequence[float]) -> bool:
     """Tell whether one accuracy lies above another by more than chance explains.
 
-    That is where the 95 % interval of their difference lies above 0: Newcombe (1998), Statistics in
-    Medicine 17, 873-890, method 10. Accuracies on the same images differ by chance a little less.
+    It does if the 95 % interval of their difference lies above 0: Newcombe (1998), Statistics in
+    Medicine 17, 873-890, method 10. On the same images, accuracies differ a little less by chance.
 
     Args:
         first: accuracy, and the lower and upper bound of its Wilson interval.
@@ -157,7 +157,7 @@ def _beats(first: Sequence[float], second: Sequence[float]) -> bool:
 
 
 def splits(metrics: Mapping[str, Mapping]) -> str:
-    """Return in words which accuracy to report, how the splits compare, and what is not measured.
+    """Say which accuracy to report, how the splits compare, and what is not measured.
 
     Args:
         metrics: for each split its figures, as from `score`.
@@ -166,7 +166,7 @@ def splits(metrics: Mapping[str, Mapping]) -> str:
     if "test" not in metrics:
         said = [
             f"There is no test split: {accuracy:.3f} is validation (also used to choose).",
-            "It flatters a little. A folder named test would give a figure that nobody chose.",
+            "It flatters a little. A folder named test would give one that was not used to choose.",
         ]
         return "\n".join([*said, *unmeasured(metrics)])
     test = metrics["test"]["accuracy"], *metrics["test"]["accuracy_interval"]
@@ -181,11 +181,11 @@ def splits(metrics: Mapping[str, Mapping]) -> str:
         said.append(
             "Chance does not explain that: the two groups of photos differ."
             if differ
-            else "It may still be chance, for test has an interval, too."
+            else "It may still be chance: test has an interval, too."
         )
     said.append(
-        f"Report {test[0]:.3f} with its 95 % interval {test[1]:.3f} to {test[2]:.3f}: nothing was "
-        "chosen by it."
+        f"Report {test[0]:.3f} with its 95 % interval {test[1]:.3f} to {test[2]:.3f}: it was "
+        "not used to choose."
     )
     return "\n".join([*said, *unmeasured(metrics)])
 
@@ -204,12 +204,12 @@ def unmeasured(metrics: Mapping[str, Mapping]) -> list[str]:
 
 
 def sureness(log_loss: float, promised: float, margin: float) -> str:
-    """Return in words whether a model is right as often as it says.
+    """Say whether a model is right as often as it says.
 
     Args:
         log_loss: of its answers, in nats.
         promised: the log loss that its answers promise.
-        margin: how far chance alone takes the one from the other.
+        margin: how far apart chance alone takes the two.
     """
     said = f"log loss {log_loss:.3f}, promised {promised:.3f} ± {margin:.3f}: "
     if log_loss > promised + margin:
@@ -220,7 +220,7 @@ def sureness(log_loss: float, promised: float, margin: float) -> str:
 
 
 def confusions(matrix: "np.ndarray", class_names: Sequence[str]) -> str:
-    """Return in words how many answers are wrong and which classes are taken for each other most.
+    """Say how many answers are wrong, and which classes are taken for each other most.
 
     Args:
         matrix: counts, one row per true class, one column per answer.
@@ -251,7 +251,7 @@ def confusions(matrix: "np.ndarray", class_names: Sequence[str]) -> str:
 
 
 def weakest(classes: "pd.DataFrame", accuracy: float) -> str:
-    """Return in words which class is found least often, and how sure that is.
+    """Say which class is found least often, and how sure that is.
 
     Args:
         classes: as from `class_frame`.
@@ -272,11 +272,11 @@ def weakest(classes: "pd.DataFrame", accuracy: float) -> str:
     said = f"Weakest: {name}, {row['found']:.0f} of {row['images']:.0f} found"
     if level:
         said += f", level with {counted(level, 'other class', 'other classes')}"
-    side = "lies below" if row["high"] < accuracy else "holds"
+    side = "lies below" if row["high"] < accuracy else "contains"
     told = "probably weaker" if row["high"] < accuracy else "it may be chance"
     return (
-        f"{said}.\nIts interval, {row['low']:.3f} to {row['high']:.3f}, {side} the accuracy of "
-        f"all ({accuracy:.3f}): {told}.\n{sizes}"
+        f"{said}.\nIts interval, {row['low']:.3f} to {row['high']:.3f}, {side} the overall "
+        f"accuracy ({accuracy:.3f}): {told}.\n{sizes}"
     )
 
 
@@ -284,7 +284,7 @@ def weakest_class(classes: "pd.DataFrame") -> tuple[str, int]:
     """Return the class with the lowest recall, and how many others are as weak.
 
     Args:
-        classes: as from `class_frame`. Of several, the one with the most images is taken.
+        classes: as from `class_frame`. Of equals, the one with the most images is taken.
     """
     measured = classes[classes["images"] > 0]
     weakest = measured[measured["recall"] == measured["recall"].min()]
@@ -292,7 +292,7 @@ def weakest_class(classes: "pd.DataFrame") -> tuple[str, int]:
 
 
 def mistakes(wrong: int, total: int, sure_wrong: int, sure: int, limit: float) -> str:
-    """Return in words how many answers were wrong, and how many of the wrong ones were sure.
+    """Say how many answers were wrong, and how many of the sure ones.
 
     Args:
         wrong: wrong answers.
@@ -318,7 +318,7 @@ def analysis(
     metrics: Mapping[str, Mapping],
     classes: "pd.DataFrame",
 ) -> str:
-    """Return the figures of notebook 04 in four lines.
+    """Sum up notebook 04 in four lines.
 
     Args:
         history: `history.csv`.
@@ -336,7 +336,7 @@ def analysis(
         f"Kept: epoch {losses.index(min(losses)) + 1} of {len(losses)}.",
         f"On the validation photos: {reference.index[0]} {accuracies.iloc[0]:.2f}, best "
         f"({accuracies.idxmax()}) {accuracies.max():.2f}.",
-        f"To report: {figures['accuracy']:.3f} ({low:.3f} to {high:.3f}) of "
+        f"To report: {figures['accuracy']:.3f} ({low:.3f} to {high:.3f}) on "
         f"{figures['images']} {split} photos{chosen}.",
         f"Lowest recall: {name}, {classes.loc[name, 'found']} of {classes.loc[name, 'images']}.",
     )

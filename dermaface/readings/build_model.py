@@ -23,8 +23,8 @@ def plain_pipeline(photos: "pd.DataFrame") -> str:
     others, turned = int(is_other.sum()), int(is_turned.sum())
     told = (
         f"Of {counted(len(photos), 'training photo')}, {others or 'none'} "
-        f"{'have' if others > 1 else 'has'} another format than JPEG or PNG,\n"
-        f"and {turned or 'none'} {'lie' if turned > 1 else 'lies'} turned or mirrored in the file"
+        f"{'are' if others > 1 else 'is'} in a format other than JPEG or PNG,\n"
+        f"and {turned or 'none'} {'are' if turned > 1 else 'is'} stored turned or mirrored"
     )
     wrong = int((is_other | is_turned).sum())
     if not wrong:
@@ -42,11 +42,11 @@ def batch_range(pixels: "np.ndarray") -> str:
     told = f"{counted(len(pixels), 'photo')} of {pixels.shape[2]} x {pixels.shape[1]} pixels, "
     told += f"from {low:g} to {high:g}: "
     if low < 0:
-        return told + "some are below 0, so somebody has scaled them before the model could."
+        return told + "some are below 0, so they were scaled before the model could do it."
     if high <= 1:
-        return told + "divided already, or black; the model would see next to nothing."
+        return told + "already divided, or black; the model would see next to nothing."
     if high > 255:
-        return told + "more than a byte holds, so somebody has scaled them."
+        return told + "more than a byte holds, so they were scaled."
     return told + "raw, as the model wants them."
 
 
@@ -70,11 +70,11 @@ def backbone(name: str, layers: int, parameters: int, multiply_adds: int) -> str
         name: as in the table of backbones, or a handle.
         layers: how many it has.
         parameters: how many numbers it holds.
-        multiply_adds: of one photo; 0 where they are hidden in a module.
+        multiply_adds: for one photo; 0 if they are hidden in a module.
     """
     work = f"{multiply_adds / 1e6:,.0f} million multiply-adds for one photo"
     if not multiply_adds:
-        work = "work that its module hides"
+        work = "multiply-adds hidden in its module"
     return f"{name}: {counted(layers, 'layer')}, {parameters:,} parameters, {work}."
 
 
@@ -139,7 +139,7 @@ def untrained(loss: float, num_classes: int) -> str:
             f"{told}well above.\nThe features are large for a new head, or not what they should be."
         )
     if loss < chance - 0.5:
-        return f"{told}well below.\nOnly luck, or the answer in the picture, can bring that."
+        return f"{told}well below.\nOnly luck, or pictures that give the answer away, can do that."
     if loss > chance + 0.2:
         return f"{told}nearly undecided.\nThe random head leans a little towards some classes."
     return f"{told}undecided, as it should be."
@@ -162,7 +162,7 @@ def alike_neighbours(hits: "dict[str, np.ndarray]", classes: "np.ndarray") -> st
     )
     # Photos on which both agree say nothing; of the others, chance would give each side half.
     if abs(found - fewer) <= 2 * math.sqrt((ours != theirs).sum()):
-        return f"{told}Between the two lies no more than chance can bring."
+        return f"{told}The difference is no more than chance can bring."
     better = first if found > fewer else second
     return f"{told}The difference is clear: {better} tell your classes apart better."
 
@@ -178,7 +178,7 @@ def same_model(same_counts: bool, difference: float) -> str:
         return (
             "The packaged model is yours: as many parameters learn, and its answers are the same."
         )
-    counts = "as many" if same_counts else "not as many"
+    counts = "as many" if same_counts else "more or fewer"
     return (
         f"The packaged model is not yours: {counts} parameters learn, and its "
         f"probabilities differ by up to {difference:.2g}."

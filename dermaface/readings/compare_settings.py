@@ -30,7 +30,7 @@ def setting(values: Mapping[str, float]) -> str:
 
 
 def _number(value: float) -> str:
-    """Return a number as a person writes it, without an exponent."""
+    """Return a number as a person would write it, without an exponent."""
     return f"{value:.10f}".rstrip("0").rstrip(".")
 
 
@@ -45,7 +45,7 @@ def range_test(fastest: float, blows_up: float | None, candidates: Sequence[floa
 
     Args:
         fastest: the rate at which the loss falls fastest.
-        blows_up: the rate from which on it is higher than at the beginning; None if there is none.
+        blows_up: the rate from which it is higher than at the beginning; None if there is none.
         candidates: the rates to compare.
     """
     end = f"blows up near {_number(float(f'{blows_up:.1g}'))}" if blows_up else "never blows up"
@@ -53,15 +53,15 @@ def range_test(fastest: float, blows_up: float | None, candidates: Sequence[floa
     high = [rate for rate in candidates if blows_up and rate > blows_up / 10]
     verdicts = {
         "worth trying": [rate for rate in candidates if rate not in (*low, *high)],
-        "below a tenth of the fastest, so expect a slow training": low,
-        "above a tenth of where it blows up, so expect a restless training": high,
+        "below a tenth of the fastest, so expect slow training": low,
+        "above a tenth of where it blows up, so expect restless training": high,
     }
-    said = [
+    found = [
         f"{_listed(rates)} {'is' if len(rates) == 1 else 'are'} {verdict}"
         for verdict, rates in verdicts.items()
         if rates
     ]
-    said = ";\n".join(said)
+    said = ";\n".join(found)
     return (
         f"The loss falls fastest near a learning rate of {_number(float(f'{fastest:.1g}'))} and "
         f"{end}.\nOf the rates to compare, {said}."
@@ -74,10 +74,10 @@ def early_stopping(best: int, trained: int, stopped: bool, loss: float) -> str:
     Args:
         best: the number of the epoch with the lowest validation loss, from 1.
         trained: how many epochs there were.
-        stopped: whether it stopped by itself, and not because there were no more epochs.
+        stopped: whether it stopped by itself, not because there were no more epochs.
         loss: the lowest validation loss.
     """
-    end = "stopped by itself after" if stopped else "had not converged when it was ended after"
+    end = "stopped by itself after" if stopped else "had not converged when it was cut short after"
     return (
         f"The training {end} {trained} epochs.\nIts best was epoch {best}, with a validation loss "
         f"of {loss:.3f}."
@@ -85,7 +85,7 @@ def early_stopping(best: int, trained: int, stopped: bool, loss: float) -> str:
 
 
 def unfinished(converged: "pd.Series", bound: int) -> str:
-    """Say how many trainings the bound ended before they had converged.
+    """Say how many trainings the bound cut short before they had converged.
 
     Args:
         converged: for each training whether it stopped by itself; the index names its setting.
@@ -108,7 +108,7 @@ def tried_values(table: "pd.DataFrame", photos: int) -> str:
 
     Args:
         table: one row per value, named in words, with `val_loss` and `val_accuracy`.
-        photos: how many there are to validate by.
+        photos: how many there are to validate on.
     """
     ordered = table.sort_values("val_loss")
     best, loss = str(ordered.index[0]), ordered["val_loss"].iloc[0]
@@ -127,7 +127,7 @@ def tried_values(table: "pd.DataFrame", photos: int) -> str:
 
 
 def compared(tried: "pd.DataFrame", low: float, high: float) -> str:
-    """Say how many settings the validation photos cannot tell from the best, and who memorises.
+    """Say how many settings the photos cannot tell from the best, and which one memorises most.
 
     Args:
         tried: one row per setting, the best first, with `name` in words, `accuracy` and
@@ -175,9 +175,9 @@ def decision(over_seeds: tuple[float, float], over_photos: tuple[float, float]) 
         return f"A difference beyond chance: both intervals lie below 0.\n{figures}"
     if seeds_low > 0 or photos_low > 0:
         return f"No better setting found: the winner lost its lead on new seeds.\n{figures}"
-    why = "both intervals hold 0"
+    why = "both intervals contain 0"
     if seeds_high < 0 or photos_high < 0:
-        why = f"the interval over the {'photos' if seeds_high < 0 else 'seeds'} holds 0"
+        why = f"the interval over the {'photos' if seeds_high < 0 else 'seeds'} contains 0"
     return f"No difference found: {why}.\n{figures}"
 
 
@@ -187,7 +187,7 @@ def photos_apart(start: float, winner: float, photos: int, low: float, high: flo
     Args:
         start: the mean accuracy of the start over the seeds.
         winner: that of the winner.
-        photos: how many there are to validate by.
+        photos: how many there are to validate on.
         low: where the 95 % interval of the start's accuracy begins.
         high: where it ends.
     """
@@ -207,12 +207,12 @@ def chosen_setting(name: str, chosen: str, settings: int, photos: int) -> str:
         name: the setting in words.
         chosen: "start" or "winner".
         settings: how many were compared.
-        photos: how many they were compared by.
+        photos: how many they were compared on.
     """
     said = f"settings.yaml holds the {chosen}:\n{name}."
     if chosen == "start":
         return said
     return (
-        f"{said}\nIt was picked as the best of {settings} by the same {photos} photos,\nso expect "
+        f"{said}\nIt was picked as the best of {settings} on the same {photos} photos,\nso expect "
         "a smaller lead on new ones."
     )

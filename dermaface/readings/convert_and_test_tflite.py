@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 def _points_lost(drop: float) -> str:
-    """Return what an accuracy drop, as a share of 1, means in words."""
+    """Put an accuracy drop, as a share of 1, into words."""
     points = round(100 * drop, 1)
     if not points:
         return "loses no accuracy"
-    return f"{'loses' if points > 0 else 'wins'} {abs(points)} points of accuracy"
+    return f"{'loses' if points > 0 else 'gains'} {abs(points)} points of accuracy"
 
 
 def _amount(change: float) -> str:
@@ -27,7 +27,7 @@ def _amount(change: float) -> str:
 
 
 def rounding(trained: "np.ndarray", stored: "np.ndarray") -> str:
-    """Say how many weights did not go to the nearest level.
+    """Say how many weights did not go to their nearest level.
 
     Args:
         trained: weights counted in levels.
@@ -37,8 +37,8 @@ def rounding(trained: "np.ndarray", stored: "np.ndarray") -> str:
     if not moved:
         return f"Each of this layer's {trained.size:,} weights went to its nearest level."
     return (
-        f"Of this layer's {trained.size:,} weights, {100 * moved:.1f} % went to another level than "
-        "the nearest."
+        f"Of this layer's {trained.size:,} weights, {100 * moved:.1f} % went to a level other than "
+        "their nearest."
     )
 
 
@@ -64,15 +64,12 @@ def closer(changes: "pd.DataFrame") -> str:
         f"{wins[worse]} (sign test, {p_value})."
     )
     if chance >= 0.05:
-        return (
-            f"No difference was found between {first} and {second} that is more than chance.\n"
-            f"{counts}"
-        )
+        return f"No difference beyond chance was found between {first} and {second}.\n{counts}"
     typical = changes.median()
     return (
         f"Closer to the Keras model: {better}.\n{counts}\n"
-        f"The median photo's largest change of a probability is {_amount(typical[better])}, with "
-        f"{worse} {_amount(typical[worse])}."
+        f"The median photo's largest change in a probability is {_amount(typical[better])}; with "
+        f"{worse} it is {_amount(typical[worse])}."
     )
 
 
@@ -80,8 +77,8 @@ def recipes(tried: "pd.DataFrame") -> str:
     """Say which way of making `int8` was taken, and why.
 
     Args:
-        tried: one row for each way that was tried, in this order, with `recipe`, `accuracy_drop`,
-            `agreement` and `passed`, as from `try_recipes`.
+        tried: one row per recipe, in the order in which they were tried, with `recipe`,
+            `accuracy_drop`, `agreement` and `passed`, as from `try_recipes`.
     """
     best = tried.sort_values(["passed", "agreement"], ascending=False).iloc[0]
     figures = (
@@ -90,7 +87,7 @@ def recipes(tried: "pd.DataFrame") -> str:
     )
     if not best["passed"]:
         return (
-            f"None of {len(tried)} recipes keeps to the limits; the one that agrees best goes on: "
+            f"None of {len(tried)} recipes keeps to the limits; the one that agrees best is taken: "
             f"{best['recipe']}.\n{figures}"
         )
     if len(tried) == 1:
@@ -103,7 +100,7 @@ def recipes(tried: "pd.DataFrame") -> str:
 
 
 def kinds(table: "pd.DataFrame") -> str:
-    """Say whether files are what their names say, and which calculate in integers alone.
+    """Say whether files are what their names say, and which calculate only in integers.
 
     Args:
         table: one row per variant, as from `Audit.summary`.
@@ -115,9 +112,9 @@ def kinds(table: "pd.DataFrame") -> str:
         f"Not what the name says: {listed(wrong)}."
         if wrong
         else "Every file is what its name says.",
-        f"Without an operator in floats: {listed(whole)}."
+        f"Without operators in floats: {listed(whole)}."
         if whole
-        else "Each of them has operators in floats.",
+        else "Every file has operators in floats.",
     ]
     if len(mixed):
         islands = listed([f"{name} ({count})" for name, count in mixed.items()])
@@ -136,7 +133,7 @@ def alike(table: "pd.DataFrame") -> str:
 
 
 def sizes(rows: "pd.DataFrame", weights: "pd.Series") -> str:
-    """Say how large each file is against `float32`, and where weights are the smallest part.
+    """Say how large each file is beside `float32`, and where weights are the smallest part.
 
     Args:
         rows: the rows of one split of `conversion.csv`.
@@ -172,7 +169,7 @@ def answers_changed(rows: "pd.DataFrame") -> str:
         said = f"Changed, of {images} answers: {counts}{none}."
     most = rows.loc[rows["max_abs_diff"].idxmax()]
     return (
-        f"{said}\nThe largest change of a probability is {_amount(most['max_abs_diff'])}, in "
+        f"{said}\nThe largest change in a probability is {_amount(most['max_abs_diff'])}, in "
         f"{most['variant']}."
     )
 
@@ -196,7 +193,7 @@ def drops(rows: "pd.DataFrame") -> str:
     if told:
         return "\n".join(told)
     return (
-        "Every interval holds 0: no file's accuracy differs by more than chance on these "
+        "Every interval contains 0: no file's accuracy differs by more than chance on these "
         f"{rows['images'].iloc[0]} photos."
     )
 
@@ -219,14 +216,14 @@ def chosen(variant_preference: Sequence[str], variant: str) -> str:
     """Say why a variant was chosen.
 
     Args:
-        variant_preference: variants, the most wanted first.
+        variant_preference: variants, most wanted first.
         variant: the one that ships.
     """
     refused = list(variant_preference)[: list(variant_preference).index(variant)]
     if not refused:
         return f"The most wanted variant keeps to all limits: {variant} ships."
     return (
-        f"Wanted more, but refused: {listed(refused)}.\nThe next that keeps to all limits ships: "
+        f"Preferred, but refused: {listed(refused)}.\nThe next that keeps to all limits ships: "
         f"{variant}."
     )
 
@@ -244,7 +241,7 @@ def both_answers(photo: Any) -> str:
 
 
 def recall_changes(rows: "pd.DataFrame") -> str:
-    """Say which class lost the most recall by conversion, and which won the most.
+    """Say which class lost the most recall by conversion, and which gained the most.
 
     Args:
         rows: the rows of one variant of `conversion.csv`.
@@ -259,12 +256,12 @@ def recall_changes(rows: "pd.DataFrame") -> str:
     if changes[lost] < 0:
         told.append(f"Lost most recall: {lost}, {-100 * changes[lost]:.0f} points.")
     if changes[won] > 0:
-        told.append(f"Won most recall: {won}, {100 * changes[won]:.0f} points.")
-    return "\n".join(told) or "No class lost or won recall."
+        told.append(f"Gained most recall: {won}, {100 * changes[won]:.0f} points.")
+    return "\n".join(told) or "No class lost or gained recall."
 
 
 def changed_photos(changed: "pd.DataFrame", images: int, min_confidence: float) -> str:
-    """Say what happened to the photos that a file answers otherwise than the Keras model.
+    """Say what happened to the photos that a file answers differently from the Keras model.
 
     Args:
         changed: these photos, as from `changed_answers`.
@@ -279,7 +276,7 @@ def changed_photos(changed: "pd.DataFrame", images: int, min_confidence: float) 
     return (
         f"{len(changed)} of {images} photos got another answer.\n"
         f"Right before and wrong now: {lost}; wrong before and right now: {won}.\n"
-        f"The model itself had been sure ({min_confidence:.2f} or more) of {sure} of them."
+        f"The model itself was sure ({min_confidence:.2f} or more) of {sure} of them."
     )
 
 
@@ -294,13 +291,13 @@ def resizers(table: "pd.DataFrame") -> str:
     if worst["agreement"] == 1:
         moved = others.loc[others["max_abs_diff"].idxmax()]
         return (
-            "No other resizer changed an answer.\nThe largest change of a probability is "
+            "No other resizer changed an answer.\nThe largest change in a probability is "
             f"{_amount(moved['max_abs_diff'])}, with {moved['resizer']}."
         )
     return (
         f"{worst['resizer']} changed the most answers, {100 * (1 - worst['agreement']):.1f} % of "
         f"them, and moved a probability by up to {_amount(worst['max_abs_diff'])}.\n"
-        f"With it the accuracy is {worst['accuracy']:.3f} instead of "
+        f"With it, the accuracy is {worst['accuracy']:.3f} instead of "
         f"{table['accuracy'].iloc[0]:.3f}."
     )
 
@@ -310,8 +307,8 @@ def same_answer(class_names: Sequence[str], first: "np.ndarray", second: "np.nda
 
     Args:
         class_names: the classes in index order.
-        first: the one's probabilities, (num_classes,).
-        second: the other's.
+        first: the first one's probabilities, (num_classes,).
+        second: the second one's.
     """
     ours, theirs = (class_names[int(given.argmax())] for given in (first, second))
     off = float(abs(first - second).max())
@@ -322,7 +319,7 @@ def same_answer(class_names: Sequence[str], first: "np.ndarray", second: "np.nda
 
 
 def answer(guess: tuple[str, float], label: str) -> str:
-    """Return the title of a photo: the guess, its probability, and what it is where that is wrong.
+    """Return the title of a photo: the guess, its probability and, if that is wrong, what it is.
 
     Args:
         guess: the likeliest class and its probability.
@@ -358,7 +355,7 @@ def strangers(told: Mapping[str, float], min_confidence: float) -> str:
 
 
 def shipped(conversion: "pd.DataFrame", variant: str) -> str:
-    """Say how large the file that ships is, and what it changed of all held-out photos.
+    """Say how large the file that ships is, and how many answers it changed of all held-out photos.
 
     Args:
         conversion: all rows of `conversion.csv`.
@@ -369,6 +366,6 @@ def shipped(conversion: "pd.DataFrame", variant: str) -> str:
     whole = conversion.loc[conversion["variant"] == "float32", "bytes"].iloc[0]
     return (
         f"{variant} ships: {size / 1000:,.0f} KB, {100 * size / whole:.0f} % of float32.\nIt "
-        f"changed {rows['changed'].sum()} of {rows['images'].sum()} answers; its largest change of "
+        f"changed {rows['changed'].sum()} of {rows['images'].sum()} answers; its largest change in "
         f"a probability is {_amount(rows['max_abs_diff'].max())}."
     )

@@ -14,7 +14,7 @@ SPLITS = ("train", "validation", "test")
 
 
 def files_found(photos: "pd.DataFrame") -> str:
-    """Say how many files there are, in how many classes, and whether they came divided.
+    """Say how many files there are, in how many classes, and whether they came with splits.
 
     Args:
         photos: as from `find_images`: `label` and `split`.
@@ -48,14 +48,14 @@ def files_accounted(counts: Mapping[str, int]) -> str:
 
 
 def files_excluded(photos: "pd.DataFrame") -> str:
-    """Say how many listed files cannot be used, why most of them, and which class suffers most.
+    """Say how many listed files cannot be used, why most of them, and which class loses most.
 
     Args:
         photos: as from `check_images`: `label`, `status` and `reason`.
     """
     excluded = photos["status"] == "excluded"
     if not excluded.any():
-        return "Every file on the list was read to its end."
+        return "Every file on the list was read to the end."
     reasons = photos["reason"][excluded].value_counts()
     by_class = excluded.groupby(photos["label"])
     name = by_class.mean().idxmax()
@@ -79,13 +79,13 @@ def formats_found(kept: "pd.DataFrame") -> str:
     if not turned:
         return f"Stored as {listed(formats)}, all of them upright."
     return (
-        f"Stored as {listed(formats)}; a note turns or mirrors {turned} of "
+        f"Stored as {listed(formats)}; an EXIF note turns or mirrors {turned} of "
         f"{counted(len(kept), 'photo')} ({percent(turned / len(kept))})."
     )
 
 
 def class_balance(counts: Mapping[str, int]) -> str:
-    """Say how even the classes are, and how often one and the same answer would be right.
+    """Say how even the classes are, and how often always giving one answer would be right.
 
     Args:
         counts: the photos of each class.
@@ -96,19 +96,19 @@ def class_balance(counts: Mapping[str, int]) -> str:
     share = percent(most / sum(counts.values()))
     if most == fewest:
         return (
-            f"Each of the {counted(len(counts), 'class')} has {counted(most, 'photo')}. One "
-            f"answer for all would be right for {share}."
+            f"Each of the {counted(len(counts), 'class')} has {counted(most, 'photo')}. "
+            f"Always giving one answer would be right for {share}."
         )
     judged = "imbalanced" if most > 3 * fewest else "even enough"
     return (
         f"The largest class is {largest} ({most}), the smallest {smallest} ({fewest}), "
-        f"{most / fewest:.1f} times: {judged}.\n"
+        f"a ratio of {most / fewest:.1f}: {judged}.\n"
         f"Always answering {largest} would be right for {share}."
     )
 
 
 def photos_shown(shown: "pd.DataFrame", kept: "pd.DataFrame") -> str:
-    """Say how much of the photos a grid shows.
+    """Say how many of the photos a grid shows.
 
     Args:
         shown: the rows of `kept` that are shown.
@@ -121,7 +121,7 @@ def photos_shown(shown: "pd.DataFrame", kept: "pd.DataFrame") -> str:
 
 
 def blur_by_size(scores: "pd.DataFrame") -> str:
-    """Say what the size at which photos are measured does to their blur score.
+    """Say how the size at which photos are measured changes their blur score.
 
     Args:
         scores: one row per photo, one column per side in pixels, the smallest first.
@@ -139,7 +139,7 @@ def blur_by_size(scores: "pd.DataFrame") -> str:
 
 
 def photos_flagged(kept: "pd.DataFrame") -> str:
-    """Say how many photos are flagged, for what, and in which class most of them lie.
+    """Say how many photos are flagged, for what, and which class has most of them.
 
     Args:
         kept: rows of `images.csv`: `label` and `flags`.
@@ -180,7 +180,7 @@ def hash_distances(distances: Mapping[str, int]) -> str:
     """Say whether a hash tells copies of a photo from another photo.
 
     Args:
-        distances: in how many of 64 bits a picture differs from the photo: the photo itself, its
+        distances: in how many of 64 bits each picture differs from the photo: the photo itself, its
             copies, and last another photo.
     """
     _, *copies, other = distances
@@ -191,9 +191,8 @@ def hash_distances(distances: Mapping[str, int]) -> str:
         f"The copies differ from the photo in {extent} of 64 bits, {other} in {distances[other]}."
     )
     if not missed:
-        return f"{said}\nEvery copy lies closer than {other}."
-    lie = "lies" if len(missed) == 1 else "lie"
-    return f"{said}\nNo closer than {other} {lie}: {listed(missed)}."
+        return f"{said}\nEvery copy is closer than {other}."
+    return f"{said}\nNo closer than {other}: {listed(missed)}."
 
 
 def copies_found(photos: "pd.DataFrame", pairs: "pd.DataFrame") -> str:
@@ -228,8 +227,8 @@ def photos_moved(by_hash: int, by_shuffle: int, old: int, new: int) -> str:
     """Say how many old photos change their split when new ones come, by two ways to split.
 
     Args:
-        by_hash: old photos that move where a hash decides.
-        by_shuffle: old photos that move where all are shuffled again.
+        by_hash: old photos that move if a hash decides.
+        by_shuffle: old photos that move if all are shuffled again.
         old: photos that were there before.
         new: photos that come.
     """
@@ -264,7 +263,7 @@ def split_shares(kept: "pd.DataFrame") -> str:
 
 
 def smallest_class(counts: "pd.DataFrame", split: str) -> str:
-    """Say how little the photos of the smallest class of a split can tell.
+    """Say how little the photos of the smallest class in a split can tell.
 
     Args:
         counts: photos of each class (rows) in each split (columns).
@@ -279,8 +278,8 @@ def smallest_class(counts: "pd.DataFrame", split: str) -> str:
     else:
         scores = f"Each photo moves its score by {100 / count:.1f} points"
     return (
-        f"No class has fewer {split} photos than {name}: {count}.\n{scores}; after a full score, "
-        f"{percent(_interval(1.0, count)[0])} would still be possible."
+        f"No class has fewer {split} photos than {name}: {count}.\n{scores}; after a perfect "
+        f"score, {percent(_interval(1.0, count)[0])} would still be possible."
     )
 
 
@@ -288,7 +287,7 @@ def split_agreement(same: int, total: int) -> str:
     """Say how many photos the package puts where a plain hash of each puts them.
 
     Args:
-        same: photos for which both say the same.
+        same: photos for which the two agree.
         total: photos that came without a split.
     """
     if not total:
@@ -300,7 +299,7 @@ def split_agreement(same: int, total: int) -> str:
 
 
 def _interval(share: float, total: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share, not only of whole photos (Wilson 1927)."""
+    """Return the 95 % interval of a share, even of a fraction of photos (Wilson 1927)."""
     squared = 1.959964**2 / total
     middle = share + squared / 2
     half = math.sqrt(share * (1 - share) * squared + squared**2 / 4)

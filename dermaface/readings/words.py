@@ -11,7 +11,7 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share in whole percent; what is neither nothing nor all does not look like it."""
+    """Return a share in whole percent; only nothing reads as 0 %, and only all as 100 %."""
     rounded = round(100 * share)
     if rounded == 0 and share > 0:
         return "less than 1 %"

@@ -1,4 +1,4 @@
-"""The model card: figures of a run for the text in `card.md`."""
+"""The model card: a run's figures, filled into the text of `card.md`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,21 +13,21 @@ import numpy as np
 
 TEMPLATE = Path(__file__).with_name("card.md")
 FAMILIAR = (
-    " The backbone `tiny` learnt on patterns of these very kinds, so they\n"
+    " The backbone `tiny` learnt from patterns of these very kinds, so they\n"
     "are no strangers to it, and the figure proves nothing about photos of other things."
 )
 
 
 def strangers_told(classifier: runtime.Classifier, pictures: Sequence[np.ndarray]) -> dict:
-    """Return what a file says to pictures of none of its classes.
+    """Return what a file says about pictures of none of its classes.
 
     Args:
-        classifier: of the file.
+        classifier: the file's.
         pictures: uint8 (height, width, 3), 0..255.
 
     Returns:
-        `pictures`, how many; `mean_confidence`, the mean of the highest probability; `sure`, how
-        many got an answer at or above the file's "min_confidence".
+        `pictures`, how many there are; `mean_confidence`, the mean of the highest probability;
+        `sure`, how many got an answer at or above the file's "min_confidence".
     """
     highest = [classifier.predict(picture, top=1)[0][1] for picture in pictures]
     limit = classifier.facts.get("min_confidence", 0.0)
@@ -72,7 +72,7 @@ def model_card(run: Run, description: Mapping, strangers: Mapping) -> str:
         class_names=", ".join(run.class_names),
         lowest=description.get("min_confidence", 0.0),
         parameters=run.parameters("02_build_model"),
-        ties=ties or "No group and no picture lies in two splits, as far as copies were found.\n",
+        ties=ties or "No group or picture lies in two splits, as far as copies were found.\n",
         data="\n".join(f"| {name} | {n} |" for name, n in description["data_images"].items()),
         split=split,
         chosen_by="" if split == "test" else " (also used to choose)",

@@ -1,4 +1,4 @@
-"""Which file may go out, and what is said of it."""
+"""Which file may ship, and what is said about it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -12,7 +12,7 @@ import pandas as pd
 
 
 def find_problem(content: bytes, variant: str, class_names: Sequence[str]) -> str:
-    """Return why a file must not ship, whatever its accuracy, or "" where nothing speaks against.
+    """Return why a file must not ship, whatever its accuracy, or "" if nothing speaks against it.
 
     Args:
         content: the file, with its metadata.
@@ -34,7 +34,7 @@ def audit_files(files: Mapping[str, bytes]) -> pd.DataFrame:
     """Return what each file is, whatever its name says, one row per variant.
 
     Args:
-        files: a variant and the content of its file.
+        files: the content of each variant's file.
     """
     rows = {variant: tflite_file.audit(content).summary for variant, content in files.items()}
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -43,14 +43,14 @@ def audit_files(files: Mapping[str, bytes]) -> pd.DataFrame:
 def gate(
     conversion: pd.DataFrame, max_accuracy_drop: float, min_agreement: float, max_bytes: float = 0
 ) -> pd.Series:
-    """Tell for each row whether it keeps what was asked, allowing for one photo at the least.
+    """Tell for each row whether it keeps to the limits, which always allow for one photo.
 
     A threshold finer than one photo would let chance decide: with 66 photos, one changed answer
-    already is an agreement of 0.985.
+    already means an agreement of 0.985.
 
     Args:
-        conversion: rows as from `compare`; where they have `bytes` and `problem` (as
-            from `find_problem`), these are judged, too.
+        conversion: rows as from `compare`; if they have `bytes` and `problem` (as from
+            `find_problem`), these are judged, too.
         max_accuracy_drop: how much accuracy a variant may lose against Keras, 0..1.
         min_agreement: share of photos that must get the same first guess, 0..1.
         max_bytes: the largest size of the file, or 0 for any.
@@ -62,7 +62,7 @@ def gate(
         "max_accuracy_drop": max_accuracy_drop, "min_agreement": min_agreement,
     }.items():  # fmt: skip
         if not 0 <= value <= 1:
-            raise ValueError(f"{name} must lie between 0 and 1; got {value}.")
+            raise ValueError(f"{name} must be between 0 and 1; got {value}.")
     if max_bytes < 0:
         raise ValueError(f"max_bytes must be 0 (any size) or more; got {max_bytes}.")
     one_image = 1 / conversion["images"]
@@ -83,10 +83,10 @@ def compare_files(
     class_names: Sequence[str],
     limits: Mapping[str, float],
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """Ask every file about every held-out photo, time it, look into it, and judge it.
+    """Ask every file about every held-out photo, time it, inspect it, and judge it.
 
     Args:
-        files: a variant and the content of its file, with its metadata.
+        files: the content of each variant's file, with its metadata.
         predictions: the Keras model's, as from `prediction_frame`.
         dataset: the same photos as from `datasets.make_dataset`.
         class_names: the classes in index order.
@@ -116,10 +116,10 @@ def try_recipes(
     class_names: Sequence[str],
     limits: Mapping[str, float],
 ) -> tuple[pd.DataFrame, bytes, str]:
-    """Make int8 files in one way after the other until one passes the gate on validation photos.
+    """Make int8 files by one recipe after another until one passes the gate on validation photos.
 
     Args:
-        recipes: a name in words and what makes the file.
+        recipes: for each name, in words, the function that makes the file.
         predictions: the Keras model's on the validation photos, as from `prediction_frame`.
         dataset: the same photos as from `datasets.make_dataset`.
         class_names: the classes in index order.
@@ -127,7 +127,7 @@ def try_recipes(
 
     Returns:
         One row for each recipe tried, as from `compare` with `recipe` and `passed`; the file that
-        passed or, if none did, the one that agrees best; and by which recipe it was made.
+        passed or, if none did, the one that agrees best; and the recipe by which it was made.
     """
     rows, files = [], {}
     for recipe, make in recipes.items():
@@ -148,7 +148,7 @@ def choose_variant(conversion: pd.DataFrame, variant_preference: Sequence[str]) 
 
     Args:
         conversion: rows with `variant`, `split` and `passed`.
-        variant_preference: variants, the most wanted first.
+        variant_preference: variants, most wanted first.
 
     Raises:
         ValueError: a preferred variant was not converted.
@@ -197,13 +197,13 @@ def require_variant(variant: str | None, conversion: pd.DataFrame) -> str:
 def verdict(
     variant: str, conversion: pd.DataFrame, answered: pd.DataFrame, scores: Mapping[str, dict]
 ) -> str:
-    """Return in a few sentences what ships and how good it is, for whoever decides.
+    """Say in a few sentences what ships and how good it is, for the person who decides.
 
     Args:
         variant: the released one.
         conversion: all rows of `conversion.csv`.
-        answered: what the released file says, as from `prediction_frame`, with `sure`,
-            whether its highest probability reaches `min_confidence`.
+        answered: the released file's answers, as from `prediction_frame`, with `sure`, whether the
+            highest probability reaches `min_confidence`.
         scores: for each split its figures, as from `score`.
     """
     split = "test" if "test" in scores else "validation"
@@ -228,7 +228,7 @@ def verdict(
         else f"It calls itself sure of none of the {len(here)} photos.",
         f"Weakest class: {name}, with {known} of {weakest['images']} recognised."
         if known < weakest["images"]
-        else "Every class is recognised in each of its photos.",
+        else "Every photo of every class is recognised.",
         f"The gate refused {', '.join(refused) or 'no file'}.",
         *unmeasured(scores),
     ]

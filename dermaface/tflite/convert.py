@@ -1,4 +1,4 @@
-"""Any Keras image classifier to a `.tflite` file, in several variants."""
+"""Convert any Keras image classifier to `.tflite` files, in several variants."""
 
 from collections.abc import Iterator, Mapping, Sequence
 import contextlib
@@ -16,9 +16,9 @@ from tensorflow.lite.python.convert import mlir_quantize
 with quiet():
     from litert_quantizer import qtyping, quantizer, recipe_manager
 
-# float32: as trained. float16: weights stored in half precision. dynamic: weights in 8 bits, what
-# flows between layers too, but measured anew for each photo. int8: weights and activations in 8
-# bits, raw bytes in. int8_weights: weights stored in 8 bits, the calculation in floats.
+# float32: as trained. float16: weights stored in half precision. dynamic: weights in 8 bits, and
+# what flows between layers too, with its range measured again for each photo. int8: weights and
+# activations in 8 bits, raw bytes in. int8_weights: weights in 8 bits, the calculation in floats.
 VARIANTS = ("float32", "float16", "dynamic", "int8", "int8_weights")
 
 # Photos for choosing how weights are rounded; the mean of an activation needs fewer than its range.
@@ -75,12 +75,12 @@ def convert(saved_model: str | Path, variant: str, calibration: np.ndarray | Non
 
 
 def quantize(rounded: bytes, calibration: np.ndarray) -> bytes:
-    """Return an int8 file, raw bytes in, by the converter's quantizer, with ranges measured here.
+    """Return an int8 file that takes raw bytes: the converter's quantizer, ranges measured here.
 
     The converter's own calibration reads each layer's range after the whole network has run, when
-    elementwise layers (scaling, addition) have already put their result into the memory of their
-    input: both then get the range of both. After a scaling from 0..255 to 0..1 that leaves two of
-    the 256 levels. Here every tensor keeps its memory.
+    elementwise layers (scaling, addition) have already written their result into the memory of
+    their input: each then gets the range of both. After scaling from 0..255 to 0..1, that leaves
+    two of the 256 levels. Here every tensor keeps its own memory.
 
     Args:
         rounded: a float file, as from `round_weights`.
@@ -113,7 +113,7 @@ def quantize_weights(rounded: bytes) -> bytes:
     """Return a file whose weights are stored in 8 bits and which calculates in floats.
 
     Args:
-        rounded: a float file of the converter's, as from `round_weights`.
+        rounded: a float file from the converter, as from `round_weights`.
 
     Raises:
         ValueError: the result is something else.
@@ -122,13 +122,13 @@ def quantize_weights(rounded: bytes) -> bytes:
     everything = qtyping.TFLOperationName.ALL_SUPPORTED
     recipe.add_weight_only_config(regex=".*", operation_name=everything, num_bits=8)
     work = quantizer.Quantizer(rounded, recipe.get_quantization_recipe())
-    # Sizes and progress bars, which in a notebook do not go to the terminal.
+    # It prints sizes and progress bars, which in a notebook do not go to the terminal.
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         content = bytes(work.quantize().quantized_model)
     model = tflite_file.unpack(content)
-    # Weights with a scale for each channel need the fifth version of DEQUANTIZE. litert-quantizer
-    # writes 1 and leaves the float file's note of the release needed: an old runtime would unpack
-    # the weights wrongly instead of refusing the file.
+    # Weights with one scale per channel need version 5 of DEQUANTIZE. litert-quantizer writes 1 and
+    # keeps the float file's note of the release needed, so an old runtime would unpack the weights
+    # wrongly instead of refusing the file.
     for code in model.operatorCodes:
         if tflite_file.operator_name(code) == "DEQUANTIZE":
             code.version = 5
@@ -142,23 +142,23 @@ def quantize_weights(rounded: bytes) -> bytes:
 
 
 def round_weights(content: bytes, calibration: np.ndarray) -> bytes:
-    """Put the weights of a float file's convolutions on the 8-bit grid so that answers stay.
+    """Put the weights of a float file's convolutions on the 8-bit grid, keeping its answers.
 
     Quantizers round each weight to the nearest of its channel's 255 levels. Where the inputs of a
     layer are far from zero on average, as after a ReLU6, hundreds of small errors add up to a
-    shift of the output, the same for every photo; with MobileNetV2 that alone changed one answer in
+    shift in the output, the same for every photo; with MobileNetV2 that alone changed one answer in
     sixteen. So:
 
-    - in 1x1 convolutions, weights are rounded one input channel after the other, and the error of
-      each is made up for in those still to come, as far as the inputs go together (Frantar et al.,
-      2022, GPTQ, after Hassibi and Stork's optimal brain surgeon);
-    - the bias of every convolution takes back the mean error that is left (Nagel et al., 2019,
+    - in 1x1 convolutions, weights are rounded one input channel after another, and the error of
+      each is made up for in those still to come, as far as the inputs vary together (Frantar et
+      al., 2022, GPTQ, after Hassibi and Stork's optimal brain surgeon);
+    - the bias of every convolution makes up for the mean error that is left (Nagel et al., 2019,
       Data-free quantization through weight equalization and bias correction).
 
-    The result still is a float file; a quantizer finds its weights on the grid and keeps them.
+    The result is still a float file; a quantizer finds its weights on the grid and keeps them.
 
     Args:
-        content: a `.tflite` file in floats, which takes float32 (1, image_size, image_size, 3).
+        content: a `.tflite` file in floats that takes float32 (1, image_size, image_size, 3).
         calibration: training images by the pixel rule, uint8 (n, image_size, image_size, 3),
             0..255, at least one; the first `ROUNDING_IMAGES` of them are used.
     """
@@ -203,34 +203,34 @@ def round_weights(content: bytes, calibration: np.ndarray) -> bytes:
 
 
 def round_in_turn(weights: np.ndarray, step: np.ndarray, products: np.ndarray) -> np.ndarray:
-    """Round the weights of a linear layer, making up for each error in the weights to come.
+    """Round the weights of a linear layer, making up for each error in the weights still to come.
 
     Args:
         weights: (outputs, inputs).
-        step: (outputs, 1), the distance of two levels; the largest weight of an output is 127
+        step: (outputs, 1), the distance between levels; the largest weight of an output is 127
             steps, and stays so.
         products: (inputs, inputs), the sums of products of the layer's inputs over many photos.
 
     Returns:
-        Multiples of the step, -127..127 times, (outputs, inputs).
+        Multiples of the step, by -127..127, (outputs, inputs).
     """
-    # The inputs that matter most come first, while others are left that can make up for them.
+    # The inputs that matter most come first, while others are left to make up for them.
     order = np.argsort(-np.diag(products))
     left = weights[:, order].astype(np.float64)
     is_largest = np.abs(left) >= 126.999 * step
     products = products[np.ix_(order, order)].astype(np.float64)
-    # Inputs that are always zero leave the matrix singular; a hundredth of the mean does not.
+    # Inputs that are always zero make the matrix singular; adding a hundredth of the mean helps.
     damped = products + np.eye(len(order)) * max(0.01 * np.diag(products).mean(), 1e-9)
     upper = np.linalg.cholesky(np.linalg.inv(damped)).T
     rounded = np.empty_like(left)
-    # A block of inputs at a time, so that most of the making up is one product of matrices.
+    # One block of inputs at a time, so that most of the work is one product of matrices.
     for start in range(0, len(order), 64):
         block = slice(start, min(start + 64, len(order)))
         errors = np.zeros((len(left), block.stop - start))
         for number in range(start, block.stop):
             column = left[:, number, None]
             levels = np.clip(np.rint(column / step), -127, 127)
-            # A quantizer reads the step off the largest weight, so that one must not shrink.
+            # A quantizer takes the step from the largest weight, so that one must not shrink.
             keep = is_largest[:, number, None]
             levels[keep] = 127 * np.sign(weights[:, order[number], None][keep])
             rounded[:, number, None] = levels * step
@@ -242,16 +242,16 @@ def round_in_turn(weights: np.ndarray, step: np.ndarray, products: np.ndarray) -
 
 
 def kernel_levels(content: bytes, rounded: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weights of the largest convolution in levels, before and after their rounding.
+    """Return the weights of the largest convolution in levels, before and after rounding.
 
-    It is the largest 1x1 convolution, where there is one: `round_weights` does most for these.
+    It is the largest 1x1 convolution, if there is one: `round_weights` does most for these.
 
     Args:
         content: a `.tflite` file in floats.
         rounded: the same with its weights on the 8-bit grid, as from `round_weights`.
 
     Returns:
-        Both (outputs, inputs), -127..127: floats, and whole numbers but for float errors.
+        Both (outputs, inputs), -127..127: floats, and whole numbers apart from float errors.
 
     Raises:
         ValueError: the file has no convolution.
@@ -281,20 +281,20 @@ def kernel_levels(content: bytes, rounded: bytes) -> tuple[np.ndarray, np.ndarra
 
 
 def _holds_floats(model: tflite_file.schema.ModelT, index: int, stored: bool) -> bool:
-    """Tell whether a tensor is one of floats whose values lie in the file, or else flow."""
+    """Tell whether a tensor holds floats that are stored in the file, or else that flow."""
     tensor = model.subgraphs[0].tensors[index]
     is_float = tflite_file.TYPE_NAMES[tensor.type] == "FLOAT32"
     return is_float and (model.buffers[tensor.buffer].data is not None) == stored
 
 
 def _values(model: tflite_file.schema.ModelT, index: int) -> np.ndarray:
-    """Return the floats of a tensor that lies in the file."""
+    """Return the floats of a tensor that is stored in the file."""
     tensor = model.subgraphs[0].tensors[index]
     return np.frombuffer(bytes(model.buffers[tensor.buffer].data), "<f4").reshape(tensor.shape)
 
 
 def _set_values(model: tflite_file.schema.ModelT, index: int, values: np.ndarray) -> None:
-    """Put other floats into a tensor that lies in the file."""
+    """Replace the floats of a tensor that is stored in the file."""
     tensor = model.subgraphs[0].tensors[index]
     content = np.ascontiguousarray(values, "<f4").tobytes()
     model.buffers[tensor.buffer].data = np.frombuffer(content, np.uint8)
@@ -327,7 +327,7 @@ def input_statistics(
     with_products: Sequence[bool],
     calibration: np.ndarray,
 ) -> list[tuple[np.ndarray, np.ndarray | None]]:
-    """Return what flows through tensors of a float32 file: means and, of some, sums of products.
+    """Return what flows through tensors of a float32 file: means and, for some, sums of products.
 
     Args:
         content: a `.tflite` file that takes float32 (1, image_size, image_size, 3), 0..255.
@@ -337,7 +337,7 @@ def input_statistics(
 
     Returns:
         For each tensor the mean of each channel, (channels,), and the sums of products of its
-        channels, (channels, channels), over up to 49 places of each image, or None.
+        channels, (channels, channels), over 97 places of each image at most, or None.
     """
     means = [np.zeros(()) for _ in tensors]
     products = [np.zeros((), np.float32) if wanted else None for wanted in with_products]
@@ -354,7 +354,7 @@ def input_statistics(
 def observe(
     content: bytes, tensors: Sequence[int], calibration: np.ndarray
 ) -> Iterator[list[np.ndarray]]:
-    """Yield, for one image after the other, the values of some tensors of a float32 file.
+    """Yield, image by image, the values of some tensors of a float32 file.
 
     Args:
         content: a `.tflite` file that takes float32 (1, image_size, image_size, 3), 0..255.
@@ -366,8 +366,8 @@ def observe(
     for number, image in enumerate(calibration):
         batch = image[None].astype("float32")
         if number == 0:
-            # The input has scale 1 and zero point 0, so that a client may feed raw bytes, only if
-            # both ends of the range were seen: one corner goes black, one white.
+            # Only if both ends of the range are seen does the input get scale 1 and zero point 0,
+            # so that a client may feed raw bytes: one corner goes black, another white.
             batch[0, 0, 0], batch[0, -1, -1] = 0.0, 255.0
         interpreter.set_tensor(given["index"], batch)
         interpreter.invoke()
@@ -375,11 +375,11 @@ def observe(
 
 
 def write_files(run: Run, files: Mapping[str, bytes]) -> None:
-    """Write `tflite/VARIANT.tflite` for each variant, in one step.
+    """Write `tflite/VARIANT.tflite` for each variant, all at once.
 
     Args:
         run: where to write.
-        files: a variant and the content of its file.
+        files: the content of each variant's file.
     """
     with atomic_path(run.path("tflite")) as folder:
         folder.mkdir()

@@ -120,7 +120,7 @@ def test_mean_interval():
     hours = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
     assert mean_interval(hours) == pytest.approx((0.7001142, 2.4598858), abs=1e-6)
     assert mean_interval([0.3, 0.3]) == (0.3, 0.3)
-    with pytest.raises(ValueError, match="set repeats to 2 or more"):
+    with pytest.raises(ValueError, match="set repeats to at least 2"):
         mean_interval([0.3])
 
 
@@ -205,10 +205,10 @@ def test_resizers_that_clients_use():
     for resizer in RESIZERS.values():
         assert resizer(pixels, 32).shape == (32, 32, 3) and resizer(pixels, 32).dtype == np.uint8
         assert (resizer(flat, 32) == 77).all() and (resizer(flat, 60) == 77).all()
-    # OpenCV's linear resize is TensorFlow's, but for the last digit.
+    # OpenCV's linear resize is TensorFlow's, apart from the last digit.
     linear = RESIZERS["OpenCV linear"](pixels, 32).astype(int)
     assert np.abs(linear - resize(pixels, 32)).max() <= 1
-    # Its area resize is the plain mean where whole pixels fit.
+    # Its area resize is the plain mean if whole pixels fit.
     means = pixels.reshape(30, 2, 30, 3, 3).mean(axis=(1, 3))
     assert np.abs(RESIZERS["OpenCV area"](pixels, 30) - means).max() <= 0.5 + 1e-9
 
@@ -254,7 +254,7 @@ def test_ways_to_answer_stand_in_one_table():
     assert frame.loc["trained"].tolist() == [0.81, *accuracy_interval(81, 100), 7]
 
 
-def test_the_promised_log_loss_is_what_a_model_gets_that_keeps_its_word():
+def test_a_model_that_keeps_its_word_gets_the_promised_log_loss():
     rng = np.random.default_rng(0)
     probabilities = rng.dirichlet([0.5, 1, 2], size=400)
     promised, margin = promised_log_loss(probabilities)

@@ -92,7 +92,7 @@ def test_scaling_is_what_keras_made_the_weights_for(name):
     backbone = backbones.BACKBONES[name]
     module = sys.modules[getattr(keras.applications, backbone.application).__module__]
     expected = module.preprocess_input(levels.copy())
-    if (expected == levels).all():  # These networks of Keras scale in layers of their own.
+    if (expected == levels).all():  # These Keras networks scale in layers of their own.
         mode = {"-1..1": "tf", "imagenet": "torch"}[backbone.scaling]
         expected = keras.applications.imagenet_utils.preprocess_input(levels.copy(), mode=mode)
     scale, offset = map(np.array, backbones.SCALINGS[backbone.scaling])
@@ -111,7 +111,7 @@ def test_an_image_size_that_is_too_small(name, size):
         extractor(name, size, "random")
 
 
-def test_where_the_weights_lie(tmp_path):
+def test_where_the_weights_are(tmp_path):
     (tmp_path / "own.weights.h5").touch()
     for weights, path in (
         ("pretrained", backbones.TINY_WEIGHTS),
@@ -147,7 +147,7 @@ def test_weights_by_path_are_loaded(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["mobilenet", "mobilenet_v3_small", "efficientnet_b0"])
-def test_imagenet_weights_out_of_reach_name_the_ways_out(tmp_path, monkeypatch, name):
+def test_if_imagenet_weights_cannot_be_reached_the_ways_out_are_named(tmp_path, monkeypatch, name):
     def offline(*args, **kwargs):
         raise Exception("URL fetch failure")
 
@@ -204,7 +204,7 @@ def test_a_width_without_published_weights():
         ("mobilenet", -1.0, "must be positive"),
     ],
 )
-def test_a_width_that_cannot_be(name, alpha, message):
+def test_a_width_that_is_impossible(name, alpha, message):
     with pytest.raises(ValueError, match=message):
         extractor(name, 96, "random", alpha=alpha)
 
@@ -251,7 +251,7 @@ def test_the_cost_table_has_a_row_for_every_backbone():
     assert np.isnan(table.loc["tiny", "top1"])
 
 
-def test_a_hub_handle_is_told_by_its_slash(tmp_path):
+def test_a_hub_handle_is_recognised_by_its_slash(tmp_path):
     for name in ("https://example.com/m/1", "a/b/c/d/1", str(tmp_path), "hub_mobilenet_v2"):
         assert backbones.is_hub_handle(name)
         assert backbones.get_backbone(name).fine_tune_from == "hub"

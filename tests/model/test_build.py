@@ -127,7 +127,7 @@ def test_front_then_rest_is_the_model(backbone, image_size, at):
     assert isinstance(at, float) or at in names
 
 
-def test_a_share_is_met_as_nearly_as_the_blocks_allow(small_model):
+def test_a_share_is_met_as_closely_as_the_blocks_allow(small_model):
     total = build.multiply_adds(small_model)
     shares = {}
     for share in (0.3, 0.6, "0.9"):
@@ -148,7 +148,7 @@ def test_a_cut_inside_a_block_is_made_at_its_start(small_model):
 
 
 @pytest.mark.slow
-def test_what_the_rest_learns_the_model_has_learnt_and_normalization_stays(pictures):
+def test_what_the_rest_learns_the_model_learns_and_normalization_stays(pictures):
     model = build.build_model(4, backbone="tiny", image_size=96)
     before = {layer.name: layer.get_weights() for layer in model.layers}
     frozen, rest = build.split_model(model, "block_13_expand")
@@ -175,7 +175,7 @@ def test_cut_points_are_where_one_tensor_carries_everything():
     a = keras.layers.Conv2D(4, 1, name="a")(pixels)
     b = keras.layers.Conv2D(4, 1, name="b")(a)
     added = keras.layers.Add(name="added")([a, b])
-    # Arithmetic is an operation without a layer, and counts as well.
+    # Arithmetic is an operation without a layer, and it counts as well.
     gated = keras.layers.Multiply(name="gated")([added, keras.layers.ReLU(name="gate")(added) + 3])
     pooled = keras.layers.GlobalAveragePooling2D(name="pooling")(gated)
     model = keras.Model(pixels, keras.layers.Dense(2, name="probabilities")(pooled))
@@ -185,7 +185,7 @@ def test_cut_points_are_where_one_tensor_carries_everything():
 
 
 def test_an_unknown_first_layer_names_the_blocks(small_model):
-    with pytest.raises(ValueError, match=r"head .the head alone.*block_3_expand, block_5_expand"):
+    with pytest.raises(ValueError, match=r"head .just the head.*block_3_expand, block_5_expand"):
         build.set_trainable(small_model, "block_99")
 
 

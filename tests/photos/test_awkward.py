@@ -1,4 +1,4 @@
-"""Tests of the data stage on awkward files: none crashes, none gets lost, all are read alike."""
+"""Tests of the data stage on awkward files: none crashes it, none gets lost, all are read alike."""
 
 import re
 

@@ -26,7 +26,7 @@ import pytest
 
 
 def make_photos(root, counts, prefix=""):
-    """Write tiny photos, each another colour, into class folders."""
+    """Write tiny photos, each in its own colour, into class folders."""
     number = sum(1 for _ in root.rglob("*.png"))
     for label, count in counts.items():
         (root / prefix / label).mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def test_one_name_in_two_unicode_forms_is_one_class_with_a_note(tmp_path):
     for prefix, name in zip(("train", "test"), CAFE.values(), strict=True):
         make_photos(tmp_path, {name: 1, "bar": 1}, prefix)
     if len(list(tmp_path.glob("t*/caf*"))) != 2 or not (tmp_path / "test" / CAFE["NFD"]).is_dir():
-        pytest.skip("two Unicode forms of a name: this file system has but one")
+        pytest.skip("two Unicode forms of a name: this file system has only one")
     root, frame = images.find_images(tmp_path)
     assert set(frame["label"]) == {CAFE["NFC"], "bar"}
     assert all((root / path).is_file() for path in frame["path"])
@@ -171,7 +171,7 @@ def with_copies(frame):
 
 
 def split_again(run, frame, how=HOW):
-    """Split as notebook 01 does in a run, and write what came of it."""
+    """Split as notebook 01 does in a run, and write the result."""
     frame = assign_splits(frame, **how, earlier=images.read_earlier(run, how))
     numbers = ("width", "height", "orientation", "blur_score", "brightness")
     noted = frame.assign(**dict.fromkeys(numbers, 1)).reindex(columns=images.COLUMNS)
@@ -228,7 +228,7 @@ def test_new_photos_follow_old_ones_and_those_torn_between_splits_are_left_out(t
     more["path"] = ["bridge.jpg", "another.jpg", "copy.jpg", "friend.jpg"]
     more["sha256"] = ["new 0", "new 1", "new 2", "new 3"]
     both = pd.concat([frame, more], ignore_index=True)
-    # One shows what a person in the test shows; one shows what the friend shows, too.
+    # One shows what a person in the test shows, another what the friend shows, too.
     pairs = [(in_test, 80), (81, 83), (in_train, 82)]
     pairs = [(both["path"][a], both["path"][b]) for a, b in pairs]
     both = group_copies(both, pd.DataFrame(pairs, columns=["path", "copy"]))
@@ -239,7 +239,7 @@ def test_new_photos_follow_old_ones_and_those_torn_between_splits_are_left_out(t
     assert (bridge["status"], bridge["split"]) == ("excluded", "")
     assert f"{old['path'][in_test]} (test)" in bridge["reason"] and "(train)" in bridge["reason"]
     (remark,) = split_remarks(new.reset_index())
-    assert "New photos that are left out" in remark and "1 (bridge.jpg)" in remark
+    assert "New photos left out" in remark and "1 (bridge.jpg)" in remark
 
 
 def test_where_only_validation_is_cut_from_train_earlier_test_photos_stay_given(tmp_path):
@@ -247,7 +247,7 @@ def test_where_only_validation_is_cut_from_train_earlier_test_photos_stay_given(
     given = ["train"] * 80 + ["test"] * 20
     frame = checked(["a", "b"] * 50, split=given)
     old = split_again(run, frame)
-    # The photos of the test are found in the training folder now, too, and the user keeps both.
+    # Now the test photos turn up in the training folder, too, and the user keeps both.
     again = frame.tail(20).assign(split="train", path="again/" + frame["path"].tail(20))
     new = split_again(run, pd.concat([frame, again], ignore_index=True))
     assert new["split"].head(100).tolist() == old["split"].tolist()
@@ -272,10 +272,10 @@ def test_what_belongs_together_stays_together():
     frame["copies"] = [f"{number // 4 * 4}.jpg" if number < 100 else "" for number in range(400)]
     splits = assign_splits(frame, 0.3, 0.3)
     assert splits.head(100).groupby("copies")["split"].nunique().max() == 1
-    # Photos without a copy lie where they lay before the copies were known.
+    # Photos without a copy are where they were before the copies were known.
     alone = assign_splits(checked(["a", "b"] * 200), 0.3, 0.3)
     assert splits["split"].tail(300).tolist() == alone["split"].tail(300).tolist()
-    # A copy of one person's photo under another person's name holds both together.
+    # A copy of one person's photo under another person's name keeps both together.
     frame = checked(["a", "b"] * 200)
     frame["group"] = [f"person {number // 8}" for number in range(400)]
     frame.loc[[3, 90], "copies"] = "3.jpg"
@@ -311,7 +311,7 @@ def test_a_class_without_an_image_in_a_split_names_a_split_seed_that_works():
         (checked(["a"] * 5000 + ["b"] * 5000), 1e-9, "No split_seed from 0 to"),
     ],
 )
-def test_what_no_split_seed_can_mend_is_said_without_much_trying(
+def test_what_no_split_seed_can_fix_is_said_without_trying_for_long(
     frame, validation_size, message, monkeypatch
 ):
     split_by_hash, hashed = _split_by_hash, []
@@ -330,7 +330,7 @@ def test_what_no_split_seed_can_mend_is_said_without_much_trying(
     ("labels", "message"),
     [
         (["a"] * 9, "at least two classes"),
-        (["a"] * 9 + ["b"], "Class 'b' has 1 readable images"),
+        (["a"] * 9 + ["b"], "Class 'b' has too few readable images, 1:"),
         (["a"] * 9 + ["b"] * 2, "'b' is left without an image"),
     ],
 )
@@ -354,7 +354,7 @@ def test_a_given_split_may_lack_a_class_and_a_split_made_here_may_not():
     assert split["split"].tolist() == frame[~gone]["split"].tolist()
     (remark,) = split_remarks(split)
     assert "no validation photo shows c" in remark
-    # Class c is in the test alone.
+    # Class c is only in the test split.
     with pytest.raises(ValueError, match="'c' is left without an image in the train split"):
         assign_splits(frame[~gone & ~(frame["label"].eq("c") & frame["split"].eq("train"))])
     # Validation is cut from training here.
@@ -380,8 +380,8 @@ def test_groups_across_given_splits_are_counted_and_nothing_is_dropped(tmp_path)
         "carl": {"train": 1, "validation": 0, "test": 1},
     }
     (remark,) = split_remarks(split)
-    assert "Each group of these lies in more than one split: 2 (anna, carl)." in remark
-    assert "Photos of them: train 3, validation 1, test 1." in remark
+    assert "Groups that lie in more than one split: 2 (anna, carl)." in remark
+    assert "Their photos: train 3, validation 1, test 1." in remark
     run = runs.open_run("r", tmp_path)
     images.write_images(run, split.reindex(columns=images.COLUMNS), tmp_path)
     facts = run.read()["data"]
@@ -391,7 +391,7 @@ def test_groups_across_given_splits_are_counted_and_nothing_is_dropped(tmp_path)
     assert facts["pictures_across_splits"] == {"pictures": 0, "photos": {}}
 
 
-def test_files_of_which_none_can_be_used_are_told_by_their_reasons():
+def test_if_no_file_can_be_used_the_reasons_are_counted():
     frame = checked(["a", "b"] * 3, status="excluded", reason="is a HEIC file")
     frame.loc[5, "reason"] = "there is no such file"
     with pytest.raises(ValueError, match="None of the 6 files") as error:
@@ -402,9 +402,9 @@ def test_files_of_which_none_can_be_used_are_told_by_their_reasons():
 
 
 def test_a_missing_or_empty_folder_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"no folder and no CSV file .*nowhere"):
+    with pytest.raises(ValueError, match=r"no folder or CSV file .*nowhere"):
         images.find_images(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="No images are found under"):
+    with pytest.raises(ValueError, match="No images were found under"):
         images.find_images(tmp_path)
 
 
@@ -436,12 +436,12 @@ def test_a_class_with_only_broken_images_is_named(tmp_path):
     make_photos(tmp_path, {"a": 8, "b": 8})
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "x.jpg").write_text("")
-    with pytest.raises(ValueError, match="Class 'c' has 0 readable images"):
+    with pytest.raises(ValueError, match="Class 'c' has too few readable images, 0:"):
         load(tmp_path)
 
 
 def scene(seed, size=(120, 90)):
-    """Return a picture of a few soft blobs, another one for each seed."""
+    """Return a picture of a few soft blobs, different for each seed."""
     generator = np.random.default_rng(seed)
     small = Image.fromarray(generator.integers(0, 256, (6, 8, 3), dtype=np.uint8))
     return small.resize(size, Image.Resampling.BICUBIC)
@@ -583,7 +583,7 @@ def test_a_second_look_opens_only_what_has_changed(tmp_path, monkeypatch):
     assert len(opened) == 25
 
 
-def test_a_cache_that_cannot_be_written_is_told_and_stops_nothing(tmp_path):
+def test_a_cache_that_cannot_be_written_causes_a_warning_and_stops_nothing(tmp_path):
     make_photos(tmp_path / "data", {"a": 2, "b": 2})
     (tmp_path / "file").write_text("")
     root, frame = images.find_images(tmp_path / "data")
@@ -611,7 +611,7 @@ def test_csv(tmp_path):
         ("file,label\na.png,x\n", "must have the columns path"),
         ("path,label,split\na.png,x,dev\n", "names the split 'dev'"),
         ("path,label\n../a.png,x\n", "lies outside the folder"),
-        ("path,label\n", "No images are found"),
+        ("path,label\n", "No images were found"),
         ("", "cannot be read as a CSV file"),
         ("path,label\na.png,x\na.png,y\n", "two rows for 'a.png' that differ.*x.*y"),
         ("path,label\n/etc/passwd,x\n", "lies outside the folder"),
@@ -642,7 +642,7 @@ def test_csv_from_a_spreadsheet(tmp_path, separator):
     root, frame = images.find_images(tmp_path / "photos.csv")
     assert frame.attrs["notes"] == [
         "The CSV file's columns seen by are not used.",
-        "1 rows of the CSV file repeat another one and count once.",
+        "Rows of the CSV file that repeat another, and count once: 1.",
     ]
     checked_frame = images.check_images(root, frame).set_index("path")
     assert checked_frame["reason"].to_dict() == (
@@ -690,7 +690,7 @@ def test_the_notebook_takes_a_csv_of_bare_names_with_its_own_split(tmp_path, exp
     table.to_csv(tmp_path / "data" / "photos.csv", index=False)
     folder, said = explore(tmp_path / "data" / "photos.csv")
     assert "2 of 12 files have a copy, which makes 1 pair." in said
-    assert "Each group of these lies in more than one split: 1 (anna)" in said
+    assert "Groups that lie in more than one split: 1 (anna)" in said
     assert "no validation photo shows c" in said
     written = pd.read_csv(folder / "images.csv", keep_default_na=False).set_index("path")
     assert written["status"].eq("kept").all() and (folder / "labels.txt").read_text() == "a\nb\nc\n"
@@ -805,7 +805,7 @@ def copied(kinds, **columns):
     return frame, pairs
 
 
-def test_every_training_copy_gives_way_also_where_the_pairs_name_but_one():
+def test_every_training_copy_gives_way_even_if_the_pairs_name_only_one():
     split = ["train", "train", "validation", "train", "train", "test", "validation", "train"]
     frame, pairs = copied(list("xxxyzzzw"), split=split)
     for photos in (frame, group_copies(frame, pairs)):
@@ -853,7 +853,7 @@ def test_a_split_folder_that_is_a_link_is_refused(tmp_path):
         images.find_images(tmp_path / "data")
 
 
-def test_photos_behind_a_link_out_of_the_folder_are_excluded(tmp_path):
+def test_photos_reached_through_a_link_out_of_the_folder_are_excluded(tmp_path):
     make_photos(tmp_path / "elsewhere", {"a": 1})
     (file,) = (tmp_path / "elsewhere" / "a").iterdir()
     (tmp_path / "data").mkdir()
@@ -883,7 +883,7 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch, name):
         images.find_images(tmp_path / "data")
 
 
-def test_csv_paths_that_are_absolute_or_roundabout_are_told_from_the_root(tmp_path):
+def test_csv_paths_that_are_absolute_or_roundabout_are_made_relative_to_the_root(tmp_path):
     make_photos(tmp_path / "img", {"a": 3})
     paths = sorted((tmp_path / "img" / "a").iterdir())
     names = [paths[0], f"./img/a/{paths[1].name}", f"img/../img/a/{paths[2].name}"]
@@ -896,13 +896,13 @@ def test_csv_paths_that_are_absolute_or_roundabout_are_told_from_the_root(tmp_pa
     for other in (paths[1], f"img/a/{paths[1].name}", f"img/a/{paths[1].stem}"):
         table.write_text(f"path,label\n{names[1]},x\n{other},x\n")
         _, frame = images.find_images(table)
-        assert len(frame) == 1 and "1 rows" in frame.attrs["notes"][0]
+        assert len(frame) == 1 and "count once: 1" in frame.attrs["notes"][0]
         table.write_text(f"path,label\n{names[1]},x\n{other},y\n")
         with pytest.raises(ValueError, match=r"two rows for 'img/a/.*differ"):
             images.find_images(table)
 
 
-def test_a_photo_behind_a_link_within_the_folder_is_counted_where_it_lies(tmp_path):
+def test_a_photo_reached_through_a_link_within_the_folder_is_counted_where_it_lies(tmp_path):
     make_photos(tmp_path, {"a": 2})
     (tmp_path / "link").symlink_to("a")
     first, second = sorted(path.name for path in (tmp_path / "a").iterdir())
@@ -919,7 +919,7 @@ def test_the_notebook_takes_a_class_named_all(tmp_path, explore):
 
 
 def with_brands(content, major, *compatible):
-    """Return a file with the brands at its head exchanged."""
+    """Return a file with the brands in its header exchanged."""
     brands = b"".join((major, bytes(4), *compatible))
     old = int.from_bytes(content[:4])
     assert len(brands) + 8 == old or not content
@@ -943,7 +943,7 @@ def test_an_avif_file_of_the_general_brand_is_kept(tmp_path):
 
 
 @pytest.mark.parametrize("major", b"heic heix heim heis hevc hevx hevm hevs mif1 msf1".split())
-def test_heic_files_of_every_brand_are_told(tmp_path, major):
+def test_heic_files_of_every_brand_are_recognised(tmp_path, major):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "1.jpg").write_bytes(with_brands(b"", major, b"miaf") + bytes(99))
     (tmp_path / "a" / "2.jpg").write_bytes(with_brands(b"", b"xxxx", b"miaf", major) + bytes(99))
@@ -954,7 +954,7 @@ def test_heic_files_of_every_brand_are_told(tmp_path, major):
     assert reasons[2] == "is not an image that Pillow can read."
 
 
-def test_csv_names_without_an_ending_find_it_whatever_its_case(tmp_path):
+def test_csv_names_without_an_extension_find_it_whatever_its_case(tmp_path):
     for name in ("1.JPG", "2.Png", "3.png", "3.JPG", "4.heic", "5.HEIC", "5.jpeg", "7.c"):
         Image.new("RGB", (20, 20)).save(tmp_path / name, format="PNG")
     (tmp_path / "6.jpg").mkdir()
@@ -964,7 +964,7 @@ def test_csv_names_without_an_ending_find_it_whatever_its_case(tmp_path):
     assert frame["path"].tolist() == ["1.JPG", "2.Png", "3.JPG", "4.heic", "5.jpeg", "6", "7.c"]
 
 
-def test_csv_names_without_an_ending_take_one_look_at_their_folder(tmp_path, monkeypatch):
+def test_csv_names_without_an_extension_take_one_look_at_their_folder(tmp_path, monkeypatch):
     make_photos(tmp_path, {"a": 30})
     names = sorted((tmp_path / "a").iterdir())
     rows = "".join(f"a/{name.stem},x\n" for name in names)
@@ -1010,7 +1010,7 @@ def test_a_validation_split_cut_from_given_photos_names_a_split_seed_that_works(
     assert "'a' is left without an image in the validation split" in messages[0]
     advised = int(messages[0].split("split_seed to ")[1].split(",")[0])
     assert set(assign_splits(frame, split_seed=advised)["split"]) == set(SPLITS)
-    # What is not cut is not advised about.
+    # There is no advice about a split that is not cut.
     frame = checked(["a"] * 1 + ["b"] * 40 + ["a", "b"] * 5, split=["train"] * 41 + ["test"] * 10)
     with pytest.raises(ValueError, match=r"'a' has a single photo to divide.*of the class\.$"):
         assign_splits(frame)

@@ -31,12 +31,12 @@ def history_of(val_losses, losses=None, stages=None, accuracies=None):
             [1.0, 0.8, 0.6],
             "epoch 3 of 3, at 0.600.\nThat is the last one: it was still",
         ),
-        ([1.0, 0.6, 0.62], [1.0, 0.5, 0.4], "epoch 2 of 3, at 0.600, and ends little above, at 0."),
+        ([1.0, 0.6, 0.62], [1.0, 0.5, 0.4], "epoch 2 of 3, at 0.600, and ends only a little"),
         ([1.0, 1.2, 0.6, 0.75], [1.0, 0.9, 0.5, 0.4], "It has levelled off"),
         (
             [1.0, 0.6, 0.9],
             [1.0, 0.5, 0.4],
-            "rises by 50 % to 0.900.\nTraining loss goes on falling: over",
+            "rises by 50 % to 0.900.\nTraining loss keeps falling: over",
         ),
         ([0.6, 0.9], [0.5, 0.4], "overfitting after epoch 1."),
         ([0.6, 0.9], [0.5, 0.8], "Training loss rises, too: the later steps did harm"),
@@ -45,10 +45,10 @@ def history_of(val_losses, losses=None, stages=None, accuracies=None):
 def test_the_shape_of_the_curves_is_named(val_losses, losses, said):
     told = readings.curves(history_of(val_losses, losses))
     assert said in told
-    assert ("overfitting" in told) == ("goes on" in told)
+    assert ("overfitting" in told) == ("keeps falling" in told)
 
 
-def test_a_jump_where_a_stage_begins_is_no_wave():
+def test_a_jump_where_a_stage_begins_does_not_count_as_a_wave():
     losses, stages = [0.5, 0.9, 0.45, 0.6], ["head"] + ["fine_tune"] * 3
     history = history_of(losses, [0.5, 0.9, 0.4, 0.3], stages)
     assert "overfitting after epoch 3" in readings.curves(history)
@@ -61,7 +61,7 @@ def test_the_kept_epoch_is_counted_over_all_stages_as_in_the_figure():
     told = readings.best_epoch(history, 10)
     assert told.startswith("Kept: epoch 3 (epoch 1 of stage fine_tune), with validation accuracy 0")
     assert "would have chosen epoch 4, where 1 more photo of 10 was right." in told
-    assert told.endswith("Stage full brought no lower loss and was taken back.")
+    assert told.endswith("Stage full did not lower the loss and was undone.")
     assert "where 100 more photos of 1000 were" in readings.best_epoch(history, 1000)
     told = readings.best_epoch(history.iloc[:2], 10)
     assert told == "Kept: epoch 2, with validation accuracy 0.400.\nNo epoch has a higher accuracy."
@@ -72,8 +72,8 @@ def test_the_kept_epoch_is_counted_over_all_stages_as_in_the_figure():
     [
         (0.9, 0.9, "90 by counting, 90 by `evaluate`, 90 in the training log.\nAll three agree."),
         (0.9, 0.91, "91 in the training log.\nSo small a difference comes from rounding"),
-        (0.9, 0.86, "is not what that epoch left"),
-        (0.1, 0.9, "do not stand in the same order"),
+        (0.9, 0.86, "is not the model of that epoch"),
+        (0.1, 0.9, "are not in the same order"),
     ],
 )
 def test_three_ways_to_an_accuracy_are_compared(evaluated, logged, said):
@@ -83,11 +83,11 @@ def test_three_ways_to_an_accuracy_are_compared(evaluated, logged, said):
 @pytest.mark.parametrize(
     ("train", "validation", "said"),
     [
-        (0.99, 0.7, "29 points higher, above the interval of validation, 0.600 to 0.800.\nThe"),
+        (0.99, 0.7, "29 points higher, above the validation interval, 0.600 to 0.800.\nThe"),
         (0.99, 0.7, "knows its training photos better than new ones"),
-        (0.75, 0.7, "inside the interval of validation, 0.600 to 0.800.\nNo gap"),
-        (0.8, 0.95, "below the interval of validation, 0.850 to 1.050.\nNo gap"),
-        (0.5, 0.5, "inside the interval of validation, 0.400 to 0.600.\nUnderfitting"),
+        (0.75, 0.7, "inside the validation interval, 0.600 to 0.800.\nNo gap"),
+        (0.8, 0.95, "below the validation interval, 0.850 to 1.050.\nNo gap"),
+        (0.5, 0.5, "inside the validation interval, 0.400 to 0.600.\nUnderfitting"),
         (0.5, 0.2, "30 points higher"),
     ],
 )
@@ -113,7 +113,7 @@ def test_ways_to_answer_are_compared_with_the_first():
     assert told.endswith("Nothing was trained from scratch in this run.")
 
 
-def test_one_accuracy_beats_another_where_the_interval_of_their_difference_says_so():
+def test_one_accuracy_beats_another_if_the_interval_of_their_difference_says_so():
     def way(right, total):
         return right / total, *accuracy_interval(right, total)
 
@@ -124,7 +124,7 @@ def test_one_accuracy_beats_another_where_the_interval_of_their_difference_says_
     assert readings._beats(way(6, 7), way(2, 7))
     assert not readings._beats(way(5, 56), way(0, 29))
     assert not readings._beats(way(48, 80), way(56, 70))
-    # Intervals that overlap a little do not hide a difference, those that overlap a lot do.
+    # Intervals that overlap a little do not hide a difference; those that overlap a lot do.
     assert way(900, 1000)[1] < way(870, 1000)[2] and readings._beats(way(900, 1000), way(870, 1000))
     assert not readings._beats(way(90, 100), way(87, 100))
 
@@ -160,7 +160,7 @@ def test_the_test_accuracy_is_compared_with_validation_and_reported(test, said):
     assert f"Report {test[0]:.3f} with its 95 % interval" in told and "Not measured" not in told
 
 
-def test_a_test_accuracy_far_above_validation_is_no_chance_either():
+def test_a_test_accuracy_far_above_validation_is_not_chance_either():
     metrics = {"validation": split_of(0.6, 0.55, 0.65), "test": split_of(0.9, 0.85, 0.94)}
     assert "\nChance does not explain that" in readings.splits(metrics)
 
@@ -228,11 +228,11 @@ def classes_of(*found_of):
 
 def test_the_weakest_class_is_named_with_its_interval():
     told = readings.weakest(classes_of((5, 7), (9, 9), (5, 5)), 0.9)
-    assert told.startswith("Weakest: acne, 5 of 7 found.\nIts interval, 0.359 to 0.918, holds")
-    assert "holds the accuracy of all (0.900): it may be chance.\n" in told
+    assert told.startswith("Weakest: acne, 5 of 7 found.\nIts interval, 0.359 to 0.918, contains")
+    assert "contains the overall accuracy (0.900): it may be chance.\n" in told
     assert told.endswith("With 5 to 9 photos per class, intervals are 0.30 to 0.56 wide.")
     told = readings.weakest(classes_of((20, 100), (95, 100), (95, 100)), 0.7)
-    assert "lies below the accuracy of all (0.700): probably weaker." in told
+    assert "lies below the overall accuracy (0.700): probably weaker." in told
     assert "With 100 photos per class" in told
     told = readings.weakest(classes_of((1, 2), (2, 4), (3, 4)), 0.6)
     assert "Weakest: herpes, 2 of 4 found, level with 1 other class.\n" in told
@@ -259,7 +259,7 @@ def test_mistakes_and_the_sure_ones_among_them_are_counted(figures, said):
     assert said in readings.mistakes(*figures, 0.9)
 
 
-def test_the_analysis_is_told_in_four_lines():
+def test_the_analysis_is_summed_up_in_four_lines():
     history, classes = history_of([3, 2, 2.5]), classes_of((5, 7), (9, 9), (5, 5))
     reference = reference_frame({"majority class": (2, 0), "frozen": (18, 3)}, 20)
     metrics = {"validation": split_of(0.9, 0.8, 1), "test": split_of(0.95, 0.9, 0.98)}
@@ -267,9 +267,9 @@ def test_the_analysis_is_told_in_four_lines():
     assert readings.analysis(history, reference, metrics, classes).splitlines() == [
         "Kept: epoch 2 of 3.",
         "On the validation photos: majority class 0.10, best (frozen) 0.90.",
-        "To report: 0.950 (0.900 to 0.980) of 21 test photos.",
+        "To report: 0.950 (0.900 to 0.980) on 21 test photos.",
         "Lowest recall: acne, 5 of 7.",
     ]
     del metrics["test"]
     told = readings.analysis(history, reference, metrics, classes)
-    assert "0.900 (0.800 to 1.000) of 21 validation photos (also used to choose)." in told
+    assert "0.900 (0.800 to 1.000) on 21 validation photos (also used to choose)." in told

@@ -9,11 +9,11 @@ import pytest
 @pytest.mark.parametrize(
     ("formats", "orientations", "said"),
     [
-        (["JPEG", "PNG"], [1, 1], "Of 2 training photos, none has another format than JPEG or PNG,"
-         "\nand none lies turned or mirrored in the file: the five lines would do for these."),
-        (["WEBP", "PNG"], [1, 1], "1 has another format than JPEG or PNG,\nand none lies turned"),
-        (["JPEG"], [6], "Of 1 training photo, none has another format than JPEG or PNG,\nand 1 "),
-        (["WEBP", "MPO", "JPEG"], [3, 1, 8], "2 have another format"),
+        (["JPEG", "PNG"], [1, 1], "Of 2 training photos, none is in a format other than JPEG or"
+         " PNG,\nand none is stored turned or mirrored: the five lines would do for these."),
+        (["WEBP", "PNG"], [1, 1], "1 is in a format other than JPEG or PNG,\nand none is stored"),
+        (["JPEG"], [6], "Of 1 training photo, none is in a format other than JPEG or PNG,\nand 1 "),
+        (["WEBP", "MPO", "JPEG"], [3, 1, 8], "2 are in a format other"),
     ],
 )  # fmt: skip
 def test_what_the_plain_pipeline_misreads(formats, orientations, said):
@@ -29,7 +29,7 @@ def test_what_the_plain_pipeline_misreads(formats, orientations, said):
     ("low", "high", "said"),
     [
         (1, 255, "2 photos of 8 x 4 pixels, from 1 to 255: raw, as the model wants them."),
-        (0, 1, "from 0 to 1: divided already"),
+        (0, 1, "from 0 to 1: already divided"),
         (-1, 1, "from -1 to 1: some are below 0"),
         (0, 65535, "from 0 to 65535: more than a byte holds"),
     ],
@@ -55,7 +55,7 @@ def test_a_backbone_is_one_line():
         "tiny: 155 layers, 410,208 parameters, 11 million multiply-adds for one photo."
     )
     assert readings.backbone("x/y", 1, 7, 0) == (
-        "x/y: 1 layer, 7 parameters, work that its module hides."
+        "x/y: 1 layer, 7 parameters, multiply-adds hidden in its module."
     )
 
 
@@ -120,4 +120,4 @@ def test_whether_the_packaged_model_is_the_same():
     assert "is yours" in readings.same_model(True, 0.0)
     other_head = readings.same_model(True, 0.25)
     assert "is not yours: as many" in other_head and "by up to 0.25" in other_head
-    assert "not as many" in readings.same_model(False, 0.0)
+    assert "more or fewer" in readings.same_model(False, 0.0)

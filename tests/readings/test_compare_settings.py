@@ -23,7 +23,7 @@ def test_range_test():
     assert "fastest near a learning rate of 0.005 and blows up near 0.6." in said
     assert "0.003 and 0.03 are worth trying;\n0.0003 is below a tenth" in said
     said = readings.range_test(0.0052, 0.15, [0.03, 0.1])
-    assert said.endswith("0.03 and 0.1 are above a tenth of where it blows up, so expect a "
+    assert said.endswith("0.03 and 0.1 are above a tenth of where it blows up, so expect "
                          "restless training.")  # fmt: skip
     said = readings.range_test(0.0052, None, [0.003, 5.0, 10.0])
     assert "never blows up" in said and said.endswith("0.003, 5 and 10 are worth trying.")
@@ -34,7 +34,7 @@ def test_early_stopping():
     assert "stopped by itself after 25 epochs" in said and "epoch 20, with" in said
     assert "0.615." in said
     said = readings.early_stopping(40, 40, False, 0.9)
-    assert "had not converged when it was ended after 40 epochs" in said
+    assert "had not converged when it was cut short after 40 epochs" in said
 
 
 def test_unfinished():
@@ -110,7 +110,7 @@ def test_decision(over_seeds, over_photos, begins, figures):
     assert said.startswith(begins) and figures in said
 
 
-def test_the_decision_that_is_told_is_the_one_that_is_made():
+def test_the_decision_in_words_is_the_one_that_is_made():
     random = np.random.default_rng(0)
     chosen = []
     for lead in np.linspace(-0.2, 0.1, 100):
@@ -135,4 +135,4 @@ def test_chosen_setting():
     said = readings.chosen_setting("dropout 0.2", "start", 6, 68)
     assert said == "settings.yaml holds the start:\ndropout 0.2."
     said = readings.chosen_setting("dropout 0.2", "winner", 6, 68)
-    assert "holds the winner" in said and "best of 6 by the same 68 photos" in said
+    assert "holds the winner" in said and "best of 6 on the same 68 photos" in said

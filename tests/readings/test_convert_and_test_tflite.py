@@ -37,34 +37,34 @@ def test_rounding():
         "Each of this layer's 4 weights went to its nearest level."
     )
     said = readings.rounding(trained, np.array([[1.0, 2.0, -2.0, 127.0]]))
-    assert said == "Of this layer's 4 weights, 25.0 % went to another level than the nearest."
+    assert said == "Of this layer's 4 weights, 25.0 % went to a level other than their nearest."
 
 
-def test_closer_names_the_file_that_moves_less_where_chance_would_not_bring_it():
+def test_closer_names_the_file_that_moves_less_beyond_chance():
     near, far = np.linspace(0.001, 0.01, 40), np.linspace(0.02, 0.4, 40)
     said = readings.closer(pd.DataFrame({"stock": far, "careful": near}))
     assert said == (
         "Closer to the Keras model: careful.\nOf 40 photos, careful stayed closer on 40 and stock "
-        "on 0 (sign test, p < 0.001).\nThe median photo's largest change of a probability is "
-        "0.006, with stock 0.21."
+        "on 0 (sign test, p < 0.001).\nThe median photo's largest change in a probability is "
+        "0.006; with stock it is 0.21."
     )
     turned = readings.closer(pd.DataFrame({"stock": near, "careful": far}))
     assert turned.startswith("Closer to the Keras model: stock.\n")
 
 
-def test_closer_finds_no_difference_in_what_chance_would_bring():
+def test_closer_finds_no_difference_within_chance():
     one, other = np.array([0.1, 0.2, 0.3, 0.5]), np.array([0.2, 0.1, 0.4, 0.5])
     said = readings.closer(pd.DataFrame({"stock": one, "careful": other}))
     assert said == (
-        "No difference was found between stock and careful that is more than chance.\n"
+        "No difference beyond chance was found between stock and careful.\n"
         "Of 4 photos, stock stayed closer on 2 and careful on 1 (sign test, p = 1)."
     )
     alike = readings.closer(pd.DataFrame({"stock": one, "careful": one}))
-    assert alike.startswith("No difference was found") and "closer on 0 and" in alike
+    assert alike.startswith("No difference beyond chance") and "closer on 0 and" in alike
 
 
 @pytest.mark.parametrize(("wins", "losses"), [(5, 0), (6, 0), (18, 15), (20, 9), (330, 11)])
-def test_closer_takes_chance_as_a_binomial_test_does(wins, losses):
+def test_closer_measures_chance_as_a_binomial_test_does(wins, losses):
     signs = np.repeat([0.0, 1.0], [wins, losses])
     said = readings.closer(pd.DataFrame({"a": signs, "b": 0.5}))
     chance = scipy.stats.binomtest(wins, wins + losses).pvalue
@@ -84,7 +84,7 @@ def test_recipes():
     first = readings.recipes(tried.iloc[1:2])
     assert first == (
         "The first recipe keeps to the limits, so no other was tried: b.\n"
-        "It agrees on 98.0 % of the validation photos and wins 0.4 points of accuracy."
+        "It agrees on 98.0 % of the validation photos and gains 0.4 points of accuracy."
     )
     second = readings.recipes(tried.iloc[:2])
     assert second.startswith(
@@ -94,18 +94,18 @@ def test_recipes():
     assert third.startswith("Beyond the limits: a and b.\nThe next keeps to them: c.\n")
     assert third.endswith("loses no accuracy.")
     none = readings.recipes(tried.assign(passed=False))
-    assert none.startswith("None of 3 recipes keeps to the limits; the one that agrees best goes")
-    assert "goes on: b.\nIt agrees on 98.0 %" in none
+    assert none.startswith("None of 3 recipes keeps to the limits; the one that agrees best is")
+    assert "is taken: b.\nIt agrees on 98.0 %" in none
 
 
 def test_kinds():
     assert readings.kinds(AUDITS) == (
-        "Every file is what its name says.\nWithout an operator in floats: int8."
+        "Every file is what its name says.\nWithout operators in floats: int8."
     )
     table = AUDITS.assign(**{"it is": ["float32", "float32", "int8_mixed"]})
     table["operators in floats"], table["float islands"] = [67, 67, 3], [0, 0, 2]
     assert readings.kinds(table) == (
-        "Not what the name says: float16 is float32 and int8 is int8_mixed.\nEach of them has "
+        "Not what the name says: float16 is float32 and int8 is int8_mixed.\nEvery file has "
         "operators in floats.\nFloat islands: int8 (2)."
     )
 
@@ -131,12 +131,12 @@ def test_sizes():
 
 def test_answers_changed():
     assert readings.answers_changed(FILES) == (
-        "No file changed any of the 50 answers.\nThe largest change of a probability is 0.26, in "
+        "No file changed any of the 50 answers.\nThe largest change in a probability is 0.26, in "
         "int8."
     )
     some = readings.answers_changed(FILES.assign(changed=[0, 1, 3], max_abs_diff=[0, 0.004, 0]))
     assert some == (
-        "Changed, of 50 answers: float16 1 and int8 3; float32 none.\nThe largest change of a "
+        "Changed, of 50 answers: float16 1 and int8 3; float32 none.\nThe largest change in a "
         "probability is 0.004, in float16."
     )
     every = readings.answers_changed(FILES.assign(changed=2, max_abs_diff=1e-6))
@@ -146,7 +146,8 @@ def test_answers_changed():
 
 def test_drops():
     assert readings.drops(FILES) == (
-        "Every interval holds 0: no file's accuracy differs by more than chance on these 50 photos."
+        "Every interval contains 0: no file's accuracy differs by more than chance on these 50 "
+        "photos."
     )
     said = readings.drops(FILES.assign(drop_low=[-0.02, -0.02, 0.01]))
     assert said == "Worse than the Keras model by more than chance: int8 (4.0 points)."
@@ -187,13 +188,13 @@ def test_both_answers():
 def test_recall_changes():
     rows = pd.DataFrame({"split": ["validation", "test"]})
     rows["recall_change_a"], rows["recall_change_b"] = [0.0, 0.0], [np.nan, 0.0]
-    assert readings.recall_changes(rows) == "No class lost or won recall."
+    assert readings.recall_changes(rows) == "No class lost or gained recall."
     rows["recall_change_c"] = [-0.25, 0.1]
     assert readings.recall_changes(rows) == (
-        "Lost most recall: c (validation), 25 points.\nWon most recall: c (test), 10 points."
+        "Lost most recall: c (validation), 25 points.\nGained most recall: c (test), 10 points."
     )
     rows["recall_change_c"] = [0.0, 0.1]
-    assert readings.recall_changes(rows) == "Won most recall: c (test), 10 points."
+    assert readings.recall_changes(rows) == "Gained most recall: c (test), 10 points."
 
 
 def test_changed_photos():
@@ -208,7 +209,7 @@ def test_changed_photos():
     said = readings.changed_photos(changed, 80, 0.5)
     assert said == (
         "3 of 80 photos got another answer.\nRight before and wrong now: 1; wrong before and right "
-        "now: 1.\nThe model itself had been sure (0.50 or more) of 1 of them."
+        "now: 1.\nThe model itself was sure (0.50 or more) of 1 of them."
     )
     assert readings.changed_photos(changed, 80, 0.95).endswith("sure (0.95 or more) of 0 of them.")
     assert readings.changed_photos(changed[:0], 80, 0.5) == (
@@ -226,13 +227,13 @@ def test_resizers():
         }
     )
     assert readings.resizers(table) == (
-        "No other resizer changed an answer.\nThe largest change of a probability is 0.30, with "
+        "No other resizer changed an answer.\nThe largest change in a probability is 0.30, with "
         "linear."
     )
     said = readings.resizers(table.assign(agreement=[1, 1, 0.96], accuracy=[0.9, 0.9, 0.87]))
     assert said == (
         "area changed the most answers, 4.0 % of them, and moved a probability by up to 0.10.\n"
-        "With it the accuracy is 0.870 instead of 0.900."
+        "With it, the accuracy is 0.870 instead of 0.900."
     )
 
 
@@ -269,7 +270,7 @@ def test_strangers():
 def test_shipped():
     both = pd.concat([FILES, FILES.assign(split="test", changed=2, max_abs_diff=0.1)])
     assert readings.shipped(both, "int8") == (
-        "int8 ships: 400 KB, 25 % of float32.\nIt changed 2 of 100 answers; its largest change of "
+        "int8 ships: 400 KB, 25 % of float32.\nIt changed 2 of 100 answers; its largest change in "
         "a probability is 0.26."
     )
     said = readings.shipped(FILES, "float32")

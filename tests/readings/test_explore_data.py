@@ -7,7 +7,7 @@ import pytest
 
 
 def rows(count=3, **columns):
-    """Return rows as of images.csv, all alike but for the columns named."""
+    """Return rows as in images.csv, all alike apart from the named columns."""
     values = {"label": "a", "split": "", "status": "kept", "reason": "", "flags": "", "copies": ""}
     values |= {"format": "JPEG", "orientation": 1, "width": 300, "height": 200}
     return pd.DataFrame(values, index=range(count)).assign(**columns)
@@ -58,7 +58,7 @@ EXPLORED = {
     ),
     "none_excluded": (
         (readings.files_excluded, rows()),
-        "Every file on the list was read to its end.",
+        "Every file on the list was read to the end.",
     ),
     "some_excluded": (
         (
@@ -79,20 +79,20 @@ EXPLORED = {
     ),
     "turned": (
         (readings.formats_found, rows(format=["PNG", "JPEG", "JPEG"], orientation=[1, 6, 1])),
-        "Stored as 2 JPEG and 1 PNG; a note turns or mirrors 1 of 3 photos (33 %).",
+        "Stored as 2 JPEG and 1 PNG; an EXIF note turns or mirrors 1 of 3 photos (33 %).",
     ),
     "equal_classes": (
         (readings.class_balance, {"a": 40, "b": 40}),
-        "Each of the 2 classes has 40 photos. One answer for all would be right for 50 %.",
+        "Each of the 2 classes has 40 photos. Always giving one answer would be right for 50 %.",
     ),
     "even_classes": (
         (readings.class_balance, pd.Series({"a": 10, "b": 30})),
-        "The largest class is b (30), the smallest a (10), 3.0 times: even enough.\n"
+        "The largest class is b (30), the smallest a (10), a ratio of 3.0: even enough.\n"
         "Always answering b would be right for 75 %.",
     ),
     "imbalanced_classes": (
         (readings.class_balance, {"a": 9990, "b": 10}),
-        "The largest class is a (9990), the smallest b (10), 999.0 times: imbalanced.\n"
+        "The largest class is a (9990), the smallest b (10), a ratio of 999.0: imbalanced.\n"
         "Always answering a would be right for more than 99 %.",
     ),
     "shown": (
@@ -133,17 +133,17 @@ EXPLORED = {
     "hash_tells": (
         (readings.hash_distances, {"the photo": 0, "half": 2, "mirrored": 2, "another": 3}),
         "The copies differ from the photo in 2 of 64 bits, another in 3.\n"
-        "Every copy lies closer than another.",
+        "Every copy is closer than another.",
     ),
     "hash_misses_one": (
         (readings.hash_distances, {"the photo": 0, "half": 2, "mirrored": 13, "another": 13}),
         "The copies differ from the photo in 2 to 13 of 64 bits, another in 13.\n"
-        "No closer than another lies: mirrored.",
+        "No closer than another: mirrored.",
     ),
     "hash_misses_all": (
         (readings.hash_distances, {"the photo": 0, "half": 2, "mirrored": 13, "another": 1}),
         "The copies differ from the photo in 2 to 13 of 64 bits, another in 1.\n"
-        "No closer than another lie: half and mirrored.",
+        "No closer than another: half and mirrored.",
     ),
     "no_copies": (
         (readings.copies_found, rows(), pairs()),
@@ -192,17 +192,18 @@ EXPLORED = {
     "smallest_class": (
         (readings.smallest_class, pd.DataFrame({"test": [7, 3]}, ["a", "b"]), "test"),
         "No class has fewer test photos than b: 3.\n"
-        "It can only score 0, 33, 67 or 100 %; after a full score, 44 % would still be possible.",
+        "It can only score 0, 33, 67 or 100 %; after a perfect score, 44 % would still be "
+        "possible.",
     ),
     "smallest_class_of_one": (
         (readings.smallest_class, pd.DataFrame({"test": [1, 3]}, ["a", "b"]), "test"),
         "No class has fewer test photos than a: 1.\n"
-        "It can only score 0 or 100 %; after a full score, 21 % would still be possible.",
+        "It can only score 0 or 100 %; after a perfect score, 21 % would still be possible.",
     ),
     "smallest_class_is_large": (
         (readings.smallest_class, pd.DataFrame({"validation": [80, 90]}, ["a", "b"]), "validation"),
         "No class has fewer validation photos than a: 80.\n"
-        "Each photo moves its score by 1.2 points; after a full score, 95 % would still be "
+        "Each photo moves its score by 1.2 points; after a perfect score, 95 % would still be "
         "possible.",
     ),
     "smallest_class_is_missing": (
@@ -226,7 +227,7 @@ EXPLORED = {
 
 
 @pytest.mark.parametrize("name", EXPLORED)
-def test_what_is_said_of_the_data_turns_with_its_figures(name):
+def test_what_is_said_about_the_data_turns_with_its_figures(name):
     (reading, *figures), expected = EXPLORED[name]
     assert reading(*figures) == expected
 

@@ -166,7 +166,7 @@ def test_recipes_are_tried_until_one_passes(tflite_files, small_model, calibrati
     tried, content, made_by = attempt(recipe("a", bad) | recipe("b", good) | recipe("c", bad))
     assert asked == ["a", "b"] and tried["passed"].tolist() == [False, True]
     assert (content, made_by) == (good, "b")
-    # Where none passes, the one that agrees best goes on, and of equals the first.
+    # If none passes, the one that agrees best goes on; among equals, the first.
     others = np.concatenate([probabilities[:7], np.roll(probabilities[7:], 1, axis=1)])
     for recipes in (recipe("a", bad) | recipe("b", good), recipe("b", good) | recipe("a", bad)):
         tried, content, made_by = attempt(recipes | recipe("c", good), others)
@@ -174,7 +174,7 @@ def test_recipes_are_tried_until_one_passes(tflite_files, small_model, calibrati
         assert (content, made_by) == (good, "b")
 
 
-def test_the_verdict_can_be_read_by_whoever_decides():
+def test_the_verdict_is_readable_for_the_person_who_decides():
     rows = table(("int8", "validation", 0.5, 0.5), ("float16", "validation", 0.0, 1.0), images=4)
     rows = rows.assign(accuracy=0.5, bytes=4_500_000, changed=2)
     rows["passed"] = gate.gate(rows, 0.02, 0.95)
@@ -195,7 +195,7 @@ def test_the_verdict_can_be_read_by_whoever_decides():
     assert "The gate refused int8." in said
 
 
-def test_the_verdict_is_plain_where_there_is_nothing_to_tell():
+def test_the_verdict_is_plain_when_there_is_nothing_to_report():
     rows = table(("int8", "test", 0.0, 1.0), ("int8", "validation", 0.0, 1.0))
     rows = rows.assign(accuracy=1.0, bytes=1000, changed=0, passed=True)
     answered = pd.DataFrame({"split": ["test"], "label": "a", "predicted": "a", "sure": False})
@@ -203,7 +203,7 @@ def test_the_verdict_is_plain_where_there_is_nothing_to_tell():
     said = gate.verdict("int8", rows, answered, {"test": SCORE | {"classes": classes}})
     assert "the file changed none of its answers." in said
     assert "It calls itself sure of none of the 1 photos." in said
-    assert "Every class is recognised in each of its photos." in said
+    assert "Every photo of every class is recognised." in said
     assert "The gate refused no file." in said
 
 
@@ -322,15 +322,15 @@ def test_the_model_card_says_how_good_and_where_not(released):
 
 
 @pytest.mark.parametrize(("backbone", "familiar"), [("tiny", True), ("mobilenet_v2", False)])
-def test_the_model_card_owns_that_tiny_knows_the_patterns(run, backbone, familiar):
+def test_the_model_card_admits_that_tiny_knows_the_patterns(run, backbone, familiar):
     parts = run.read()["notebooks"]
     parts["02_build_model"]["parameters"]["backbone"] = backbone
     run.update(notebooks=parts)
     card = (write(run) / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert ("learnt on patterns of these very kinds" in card) == familiar
+    assert ("learnt from patterns of these very kinds" in card) == familiar
 
 
-def test_what_a_file_says_to_strangers(labelled_file, tflite_files, tmp_path):
+def test_what_a_file_says_about_strangers(labelled_file, tflite_files, tmp_path):
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 256, (50, 60, 3), np.uint8) for _ in range(4)]
     classifier = runtime.Classifier(labelled_file)
@@ -346,7 +346,7 @@ def test_what_a_file_says_to_strangers(labelled_file, tflite_files, tmp_path):
 
 def test_the_model_card_says_what_lies_in_two_splits(run):
     card = (write(run) / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert "No group and no picture lies in two splits" in card
+    assert "No group or picture lies in two splits" in card
     frame = pd.read_csv(run.path("images.csv"), keep_default_na=False)
     frame.loc[:4, "group"] = "Jane Doe"
     frame.loc[6:7, "copies"] = frame["path"][6]
@@ -354,7 +354,7 @@ def test_the_model_card_says_what_lies_in_two_splits(run):
     card = (write(run) / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "Groups that lie in more than one split: 1 (photos: train 3, test 2)" in card
     assert "Pictures that lie in more than one split: 1 (photos: train 1, test 1)" in card
-    assert "No group and no picture" not in card and "Jane Doe" not in card
+    assert "No group or picture" not in card and "Jane Doe" not in card
 
 
 def test_a_class_that_was_not_measured_is_named_and_is_not_the_weakest(run):
@@ -421,7 +421,7 @@ MISSING = object()
 
 
 def change_field(path, place, value):
-    """Put a value where keys and indices lead in a JSON file, or remove what is there."""
+    """Put a value where keys and indices lead to in a JSON file, or remove what is there."""
     content = json.loads(path.read_text())
     parent = content
     for key in place[:-1]:
@@ -534,7 +534,7 @@ def test_check_says_what_is_wrong_with_a_release(folder, tflite_files, capsys, h
 
 
 def places(value, place=()):
-    """Yield where each value of a JSON document lies and what it is, of lists the first alone."""
+    """Yield the place of each value in a JSON document, and the value; of lists, only the first."""
     yield list(place), value
     inner = value.items() if isinstance(value, dict) else ()
     inner = list(enumerate(value[:1])) if isinstance(value, list) else inner
@@ -550,7 +550,7 @@ VALUES = [None, True, 0, -1, 10**400, 0.5, "", "../x", "a\0", "\ud800", [], [Non
     ("name", "schema", "free"),
     [
         ("model.json", contract.MODEL_SCHEMA, [["input", "pixel_rule"]]),
-        (EXPECTED, contract.EXPECTED_SCHEMA, [["tolerance"]]),  # a smaller one is no harm
+        (EXPECTED, contract.EXPECTED_SCHEMA, [["tolerance"]]),  # a smaller one does no harm
     ],
 )
 def test_no_json_breaks_the_check(folder, name, schema, free):
@@ -584,7 +584,7 @@ def is_refused(folder):
     return False
 
 
-def test_a_release_that_fails_its_own_check_does_not_come_to_be(run, monkeypatch):
+def test_a_release_that_fails_its_own_check_is_not_written(run, monkeypatch):
     withdraw(run)
     monkeypatch.setattr(
         runtime.Classifier, "predict_pixels", lambda self, pixels: np.random.rand(4).astype("f4")
@@ -605,7 +605,7 @@ def test_a_model_saved_again_has_the_same_facts(tmp_path):
         model.save(run.path("model.keras"))
         facts.append(facts_for(run, "int8"))
         files.append(run.path("model.keras").read_bytes())
-        time.sleep(1.1)  # the archive tells the second in which it was saved
+        time.sleep(1.1)  # the archive notes the second in which it was saved
     assert facts[0] == facts[1] and files[0] != files[1]
     model.layers[0].bias.assign([0.0, 1.0])
     model.save(run.path("model.keras"))

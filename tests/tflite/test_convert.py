@@ -24,9 +24,9 @@ def test_the_answers_can_tell_a_bad_file_from_a_good_one(keras_answers, sample_p
     assert np.ptp(highest) > 0.3 and 0.7 < highest.mean() < 0.95
 
 
-# What a file may change of 48 answers: how many are turned, and by how much a probability moves at
-# most and on average. Kernels of other processors round otherwise, so each limit is at least one
-# and a half times what was found, and what wrong ranges do lies far beyond.
+# What a file may change in 48 answers: how many turn, and how far a probability moves, at most and
+# on average. Kernels on other processors round differently, so each limit is at least one and a
+# half times what was found, and what wrong ranges do is far beyond it.
 LIMITS = {
     "float32": (0, 1e-4, 1e-5),
     "float16": (0, 0.01, 0.001),
@@ -38,7 +38,7 @@ LIMITS = {
 
 @pytest.fixture(scope="module")
 def changes(sample_pictures, keras_answers):
-    """Return a function that tells what a file changes of Keras's answers, as in `LIMITS`."""
+    """Return a function that measures what a file changes in Keras's answers, as in `LIMITS`."""
 
     def measure(content):
         answers = ask(content, sample_pictures[0])
