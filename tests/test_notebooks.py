@@ -104,6 +104,13 @@ def test_cells_are_short_and_prose_goes_with_them(notebook):
     assert 8 <= sum(len(text.split()) for text in told) / lines <= 20
 
 
+def test_printed_sentences_fit_a_page_of_800_pixels(notebook):
+    _, content = notebook
+    for cell in code_cells(content):
+        for line in "".join(o.get("text", "") for o in cell.outputs).splitlines():
+            assert len(line) <= 92 or "step - accuracy" in line, "it would break within a word"
+
+
 def test_calls_are_short_enough_to_read(notebook):
     _, content = notebook
     for cell in code_cells(content):

@@ -31,7 +31,7 @@ def curves(history: "pd.DataFrame") -> str:
     rises = history.groupby("stage", sort=False)["val_loss"].diff().iloc[: best + 1]
     if last - lowest <= max(rises.fillna(0).max(), 0.05 * lowest):
         return (
-            f"{found}, and ends only a little higher, at {last:.3f}.\n"
+            f"{found},\nand ends only a little higher, at {last:.3f}.\n"
             "It has levelled off: more epochs alone would bring little."
         )
     found += f", then rises by {100 * (last / lowest - 1):.0f} % to {last:.3f}.\n"

@@ -139,7 +139,7 @@ def compared(tried: "pd.DataFrame", low: float, high: float) -> str:
     gaps = tried["accuracy"] - tried["val_accuracy"]
     widest = tried.loc[gaps.idxmax()]
     gap = (
-        f"The gap is widest with {widest['name']}:\n{widest['accuracy']:.2f} in training, "
+        f"The gap is widest with\n{widest['name']}:\n{widest['accuracy']:.2f} in training, "
         f"{widest['val_accuracy']:.2f} in validation."
     )
     if gaps.max() <= 0:

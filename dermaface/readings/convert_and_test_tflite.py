@@ -193,7 +193,7 @@ def drops(rows: "pd.DataFrame") -> str:
     if told:
         return "\n".join(told)
     return (
-        "Every interval contains 0: no file's accuracy differs by more than chance on these "
+        "Every interval contains 0:\nno file's accuracy differs by more than chance on these "
         f"{rows['images'].iloc[0]} photos."
     )
 
@@ -296,7 +296,7 @@ def resizers(table: "pd.DataFrame") -> str:
         )
     return (
         f"{worst['resizer']} changed the most answers, {100 * (1 - worst['agreement']):.1f} % of "
-        f"them, and moved a probability by up to {_amount(worst['max_abs_diff'])}.\n"
+        f"them,\nand moved a probability by up to {_amount(worst['max_abs_diff'])}.\n"
         f"With it, the accuracy is {worst['accuracy']:.3f} instead of "
         f"{table['accuracy'].iloc[0]:.3f}."
     )

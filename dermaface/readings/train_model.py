@@ -33,7 +33,7 @@ def time_saved(photos: int, epochs: int, kept: float, usual: float) -> str:
     """
     took = (
         f"{epochs} epochs of {photos} photos took {usual:.2f} s the usual way and {kept:.2f} s "
-        "with kept features, computing them included"
+        "with kept features,\ncomputing them included"
     )
     factor = usual / kept
     if factor >= 1.1:
@@ -60,7 +60,7 @@ def learning_part(frozen: int, shape: Sequence[int], learning: int, total: int) 
         if frozen
         else f"There is no front to compute once, so the pixels are kept: {size} per photo."
     )
-    return f"Of the model's {total:,} numbers, {learning:,} learn. {kept}"
+    return f"Of the model's {total:,} numbers, {learning:,} learn.\n{kept}"
 
 
 def stage_outcome(history: "pd.DataFrame", stage: str) -> str:
@@ -83,14 +83,14 @@ def stage_outcome(history: "pd.DataFrame", stage: str) -> str:
         if lowest < min(earlier):
             return (
                 f"{name.capitalize()} lowered the validation loss from {before} to {after}, "
-                f"{where}: its weights are kept."
+                f"{where}:\nits weights are kept."
             )
         return (
-            f"{name.capitalize()} got the validation loss no lower than {after}, {where}, and "
+            f"{name.capitalize()} got the validation loss no lower than {after}, {where},\nand "
             f"before it was {before}: rolled back."
         )
     if best == 1:
-        more = " The later epochs are not used." if epochs > 1 else ""
+        more = "\nThe later epochs are not used." if epochs > 1 else ""
         return f"The validation loss of {name} was lowest, {lowest:.2f}, {where}.{more}"
     first, last = _told_apart(losses[0], lowest)
     more = (
@@ -98,7 +98,7 @@ def stage_outcome(history: "pd.DataFrame", stage: str) -> str:
         if best == epochs
         else "The later epochs are not used."
     )
-    return f"The validation loss of {name} fell from {first} to {last}, {where}. {more}"
+    return f"The validation loss of {name} fell from {first} to {last}, {where}.\n{more}"
 
 
 def validation_beside_training(history: "pd.DataFrame", stage: str) -> str:
@@ -113,7 +113,7 @@ def validation_beside_training(history: "pd.DataFrame", stage: str) -> str:
         return f"Validation accuracy beside training accuracy, after the only epoch: {figures}."
     count = {0: "none of the", epochs: "all"}.get(above, f"{above} of the")
     return (
-        f"Validation accuracy was above training accuracy in {count} {epochs} epochs; in the last "
+        f"Validation accuracy was above training accuracy in {count} {epochs} epochs;\nin the last "
         f"one, it was {figures}."
     )
 
@@ -137,7 +137,7 @@ def from_scratch(scratch: "pd.DataFrame", history: "pd.DataFrame") -> str:
     """
     if scratch.empty:
         return (
-            "No network was trained from random numbers: scratch_epochs is 0, or the backbone is a "
+            "No network was trained from random numbers: scratch_epochs is 0,\nor the backbone is a "
             "TensorFlow Hub module, which never comes without its own."
         )
     losses = scratch["val_loss"].to_list()
@@ -159,7 +159,7 @@ def from_scratch(scratch: "pd.DataFrame", history: "pd.DataFrame") -> str:
     passes = f"{epochs} epochs" if epochs > 1 else "1 epoch"
     return (
         f"From random numbers, the same network reached a validation accuracy of {reached:.2f} in "
-        f"{passes}, {verdict}. {more}"
+        f"{passes},\n{verdict}.\n{more}"
     )
 
 
@@ -174,15 +174,15 @@ def whole_model(accuracy: float, expected: float, photos: int) -> str:
     right, before = round(accuracy * photos), round(expected * photos)
     found = f"From pixels to probabilities, the model is right about {right} of {photos} photos"
     if right == before:
-        return f"{found}, as many as in the epoch that was kept."
-    told = f"{found}; in the epoch that was kept it was {before}"
+        return f"{found},\nas many as in the epoch that was kept."
+    told = f"{found};\nin the epoch that was kept it was {before}"
     if abs(right - before) > max(2, 0.01 * photos):
-        return f"{told}: more than rounding explains, so do not go on."
-    return f"{told}: a difference that rounding explains."
+        return f"{told}:\nmore than rounding explains, so do not go on."
+    return f"{told}:\na difference that rounding explains."
 
 
 def training_summary(history: "pd.DataFrame", photos: int) -> str:
-    """Say in three lines what was trained and what is kept.
+    """Say in four lines what was trained and what is kept.
 
     Args:
         history: `history.csv`.
@@ -195,8 +195,8 @@ def training_summary(history: "pd.DataFrame", photos: int) -> str:
     right = round(best["val_accuracy"] * photos)
     return (
         f"Epochs: {trained}.\n"
-        f"Kept: epoch {best['epoch']} of {STAGES[best['stage']]}, with a validation loss of {last} "
-        f"({first} after the very first epoch).\n"
+        f"Kept: epoch {best['epoch']} of {STAGES[best['stage']]}, with a validation loss of "
+        f"{last}\n({first} after the very first epoch).\n"
         f"Right: {right} of {photos} validation photos, by which this epoch was also chosen."
     )
 

@@ -31,7 +31,7 @@ def history_of(val_losses, losses=None, stages=None, accuracies=None):
             [1.0, 0.8, 0.6],
             "epoch 3 of 3, at 0.600.\nThat is the last one: it was still",
         ),
-        ([1.0, 0.6, 0.62], [1.0, 0.5, 0.4], "epoch 2 of 3, at 0.600, and ends only a little"),
+        ([1.0, 0.6, 0.62], [1.0, 0.5, 0.4], "epoch 2 of 3, at 0.600,\nand ends only a little"),
         ([1.0, 1.2, 0.6, 0.75], [1.0, 0.9, 0.5, 0.4], "It has levelled off"),
         (
             [1.0, 0.6, 0.9],

@@ -146,7 +146,7 @@ def test_answers_changed():
 
 def test_drops():
     assert readings.drops(FILES) == (
-        "Every interval contains 0: no file's accuracy differs by more than chance on these 50 "
+        "Every interval contains 0:\nno file's accuracy differs by more than chance on these 50 "
         "photos."
     )
     said = readings.drops(FILES.assign(drop_low=[-0.02, -0.02, 0.01]))
@@ -232,7 +232,7 @@ def test_resizers():
     )
     said = readings.resizers(table.assign(agreement=[1, 1, 0.96], accuracy=[0.9, 0.9, 0.87]))
     assert said == (
-        "area changed the most answers, 4.0 % of them, and moved a probability by up to 0.10.\n"
+        "area changed the most answers, 4.0 % of them,\nand moved a probability by up to 0.10.\n"
         "With it, the accuracy is 0.870 instead of 0.900."
     )
 
