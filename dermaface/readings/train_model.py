@@ -137,8 +137,8 @@ def from_scratch(scratch: "pd.DataFrame", history: "pd.DataFrame") -> str:
     """
     if scratch.empty:
         return (
-            "No network was trained from random numbers: scratch_epochs is 0,\nor the backbone is a "
-            "TensorFlow Hub module, which never comes without its own."
+            "No network was trained from random numbers: scratch_epochs is 0,\nor the backbone is "
+            "a TensorFlow Hub module, which never comes without its own."
         )
     losses = scratch["val_loss"].to_list()
     best, epochs = losses.index(min(losses)) + 1, len(losses)
