@@ -21,6 +21,7 @@ ORDER = (
     ("evaluation",),
     ("plots",),
     ("release",),
+    ("report",),
     ("pipeline",),
     ("cli",),
 )
