@@ -36,7 +36,7 @@ LEFT_OUT = {
     "tied to photos in different splits": re.escape(splits.TORN),
 }
 # A heading of a notebook, as nbconvert writes it.
-HEADING = re.compile(r'<h([12]) id="[^"]*">(.*?)<a class="anchor-link".*?</h\1>', re.DOTALL)
+HEADING = re.compile(r'<h([12])[^>]*>(.*?)(?:<a class="anchor-link".*?)?</h\1>', re.DOTALL)
 
 
 @dataclasses.dataclass
@@ -205,9 +205,10 @@ def _passed(run: Run, conversion: pd.DataFrame, variant: str) -> str:
     points = f"{'loses' if lost > 0 else 'wins'} {abs(lost)} points of accuracy"
     return (
         f"on {_number_of(row['images'], 'validation photo')}, {variant} "
-        f"{points if lost else 'loses no accuracy'} (allowed: {100 * limits['max_accuracy_drop']:g}"
-        f" points, or one photo) and gives {100 * row['agreement']:.1f} % of the trained model's "
-        f"answers (required: {100 * limits['min_agreement']:g} %, or all but one)."
+        f"{points if lost else 'loses no accuracy'} (it may lose "
+        f"{100 * limits['max_accuracy_drop']:g}, or one photo) and gives "
+        f"{100 * row['agreement']:.1f} % of the trained model's answers (it must give "
+        f"{100 * limits['min_agreement']:g} %, or all but one)."
     )
 
 
@@ -251,11 +252,15 @@ def _tiles(
         )
     if conversion is not None:
         row, whole = (_row(conversion, name, split) for name in (variant, "float32"))
+        # A gain is written as +, and nothing as +0.0.
+        change, low, high = (
+            f"{round(-100 * row[name], 1) + 0.0:+}"
+            for name in ("accuracy_drop", "drop_high", "drop_low")
+        )
         changed = (
             f"{row['changed']} of {_number_of(row['images'], 'answer')}",
-            f"{100 * row['accuracy_drop']:.1f} points of accuracy lost "
-            f"({100 * row['drop_low']:.1f} to {100 * row['drop_high']:.1f}); largest change of a "
-            f"probability {row['max_abs_diff']:.2f}",
+            f"accuracy {change} points ({low} to {high}); largest change of a probability "
+            f"{row['max_abs_diff']:.2f}",
         )
         side = run.parameters(NOTEBOOKS[1])["image_size"]
         size = (
@@ -295,8 +300,8 @@ def warn_of_photos(photos: pd.DataFrame, is_sample: bool) -> tuple[list[str], li
     warnings = []
     if len(twice):
         warnings.append(
-            f"{_number_of(len(twice), 'picture')} in more than one class, such as "
-            f"{_some(sorted(twice[0]))}."
+            f"{_number_of(len(twice), 'picture')} in more than one class "
+            f"({'such as ' if len(twice) > 1 else ''}{_some(sorted(twice[0]))})."
         )
     if len(kept) < len(photos):
         warnings.append(
