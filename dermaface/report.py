@@ -30,8 +30,8 @@ SHOWN_WARNINGS, SHOWN_MISTAKES, SHOWN_PAIRS = 7, 6, 10
 MOST_CLASSES, LONGEST_NAME = 12, 24
 # Why photos are left out, by how the reason in images.csv reads.
 LEFT_OUT = {
-    "copies of photos in a later split": "copy of .*, which is in the ",
-    "copies in another class": "copy of .*, which is labelled ",
+    "copy of a photo in a later split": "copy of .*, which is in the ",
+    "copy in another class": "copy of .*, which is labelled ",
     "flagged": "flagged",
     "tied to photos in different splits": re.escape(splits.TORN),
 }
@@ -44,6 +44,7 @@ class Screen:
     """What the first screen says of a run; what the run has not found out is empty."""
 
     about: str  # which run, of what
+    notebooks: Sequence[str]  # those that are up to date, and the one that stopped
     verdict: str = ""
     level: str = "stop"  # "ship", "wait" or "stop"
     reason: str = ""
@@ -62,8 +63,7 @@ class Screen:
 def write_report(run: Run) -> None:
     """Write `report.html`, whether or not all notebooks have finished."""
     screen = examine(run)
-    finished, stopped = _progress(run)
-    contents, notebooks = _notebooks_html(run, [*finished, *stopped])
+    contents, notebooks = _notebooks_html(run, screen.notebooks)
     page = string.Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=html.escape(f"{run.name}: {screen.verdict}"),
         screen=_screen_html(screen),
@@ -79,7 +79,7 @@ def write_report(run: Run) -> None:
 def examine(run: Run) -> Screen:
     """Return what the first screen says, from the run's own files."""
     finished, stopped = _progress(run)
-    screen = Screen(about=f"Run {run.name}")
+    screen = Screen(f"Run {run.name}", [*finished, *stopped])
     figures, conversion, variant = {}, None, ""
     if NOTEBOOKS[0] in finished:
         photos = images.read_table(run.path("images.csv"))
@@ -102,6 +102,10 @@ def examine(run: Run) -> Screen:
         screen.serious, screen.warnings = [*screen.serious, *serious], [*warnings, *screen.warnings]
         _add_answers(screen, run, _reported(figures))
     screen.tiles = _tiles(run, figures, conversion, variant, released=not stopped)
+    wanted = run.parameters(NOTEBOOKS[4])["variant_preference"] if variant else []
+    if variant in wanted[1:]:
+        refused = ", ".join(wanted[: wanted.index(variant)])
+        screen.warnings = [f"Wanted more, but refused by the gate: {refused}.", *screen.warnings]
     if stopped:
         screen.verdict, screen.reason = _why_stopped(run, stopped[0])
     elif screen.serious:
@@ -192,9 +196,10 @@ def _why_stopped(run: Run, notebook: str) -> tuple[str, str]:
         return "Do not ship: the gate refused every file", f"Missing: release/. {message}"
     later = NOTEBOOKS[NOTEBOOKS.index(notebook) :]
     missing = [name for step in later for name in runs.WRITES[step] if name not in runs.OPTIONAL]
+    named = "" if kind in ("", "ValueError") else f"{kind}: "
     return (
         f"Do not ship: the run stopped in notebook {notebook}",
-        f"{message} Missing or out of date: {', '.join(missing)}.",
+        f"Missing or out of date: {', '.join(missing)}. {named}{message}",
     )
 
 
@@ -338,8 +343,8 @@ def warn_of_photos(photos: pd.DataFrame, is_sample: bool) -> tuple[list[str], li
 def _left_out(reasons: pd.Series) -> str:
     """Return in words how many photos were left out for what."""
     counts = {kind: int(reasons.str.match(pattern).sum()) for kind, pattern in LEFT_OUT.items()}
-    counts["unusable files"] = len(reasons) - sum(counts.values())
-    return ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+    counts["unusable file"] = len(reasons) - sum(counts.values())
+    return ", ".join(f"{kind} {count}" for kind, count in counts.items() if count)
 
 
 def warn_of_figures(
@@ -522,6 +527,8 @@ def _notebooks_html(run: Run, notebooks: Sequence[str]) -> tuple[str, str]:
         if not path.is_file():
             continue
         body, _ = exporter.from_filename(str(path))
+        for other in notebooks:
+            body = body.replace(f'href="{other}.ipynb"', f'href="#{other}-0"')
         # Headings such as "Setup" are in every notebook, so each gets a name of its own.
         links = []
         for number, heading in enumerate(HEADING.finditer(body)):

@@ -48,12 +48,12 @@ def photo_table(root, class_names, counts):
 
 
 def answer(rows, class_names, wrong):
-    """Return predictions in which the first photos of the split `wrong` names are taken for others.
+    """Return predictions in which so many photos of each class and split are taken for the next.
 
     Args:
         rows: of images.csv.
         class_names: the classes in index order.
-        wrong: how many photos of each class in each split.
+        wrong: how many.
     """
     probabilities = np.full((len(rows), len(class_names)), 0.2 / (len(class_names) - 1))
     place = rows.groupby(["label", "split"]).cumcount()
@@ -68,7 +68,7 @@ def write_notebook(run, notebook, error=None):
     code = nbformat.v4.new_code_cell("1")
     if error:
         code.outputs = [nbformat.v4.new_output("error", ename=error[0], evalue=error[1])]
-    title = f"# {notebook[1]}. {notebook}\n\nSee [Setup](#Setup)."
+    title = f"# {notebook[1]}. {notebook}\n\nSee [2](02_build_model.ipynb)."
     cells = [nbformat.v4.new_markdown_cell(text) for text in (title, "## Setup <i>&")]
     path = run.path(f"notebooks/{notebook}.ipynb")
     path.parent.mkdir(exist_ok=True)
@@ -76,7 +76,14 @@ def write_notebook(run, notebook, error=None):
 
 
 def write_run(
-    folder, class_names=THREE, counts=None, wrong=1, stopped=None, error=None, change=lambda t: t
+    folder,
+    class_names=THREE,
+    counts=None,
+    wrong=1,
+    stopped=None,
+    error=None,
+    change=lambda photos: photos,
+    wanted=("int8", "float32"),
 ):
     """Write the files of a run as its notebooks do, up to the one that stopped.
 
@@ -88,13 +95,14 @@ def write_run(
         stopped: the notebook that stopped, if one did.
         error: the kind and message of its error.
         change: what to do to images.csv before it is written.
+        wanted: the variants, of which int8 is released.
     """
     class_names = sorted(class_names)
     counts = counts or {"train": 30, "validation": 10, "test": 20}
     run = Run(folder)
     root = folder.parent / f"photos of {folder.name}"
     given = {"run_name": run.name, "output_dir": str(folder.parent), "data": str(root)}
-    given |= {"image_size": 64, "variant_preference": ["int8", "float32"]}
+    given |= {"image_size": 64, "variant_preference": list(wanted)}
     parameters = pipeline.assign_parameters(given)
     folder.mkdir(parents=True)
     photos = change(photo_table(root, class_names, counts))
@@ -223,7 +231,7 @@ def test_the_page_needs_no_other_file_and_its_contents_list_leads_everywhere(goo
     assert len(names) == len(set(names))
     links = re.findall(r'<a href="#(\d[^"]*)">', page.split("<main>")[0])
     assert links == [f"{notebook}-{number}" for notebook in NOTEBOOKS for number in (0, 1)]
-    assert set(links) < set(names)
+    assert set(links) < set(names) and f'<a href="#{NOTEBOOKS[1]}-0">2</a>' in page
     assert len(page) < 300_000
 
 
@@ -259,23 +267,35 @@ def test_a_run_that_stopped_in_training_says_what_is_missing(tmp_path):
     screen = report.examine(run)
     assert screen.verdict == f"Do not ship: the run stopped in notebook {NOTEBOOKS[2]}"
     assert screen.reason == (
-        f"{error[1]} Missing or out of date: model.keras, history.csv, predictions.csv, "
-        "metrics.json, conversion.csv, release."
+        "Missing or out of date: model.keras, history.csv, predictions.csv, metrics.json, "
+        f"conversion.csv, release. {error[1]}"
     )
     assert [figure for _, figure, _ in screen.tiles] == ["?"] * 4
     assert screen.warnings and not screen.curves and not screen.mistakes
     page = page_of(run)
-    assert "than the number of &lt;photos&gt; Missing" in page
+    assert "release. batch_size is larger\nthan the number of &lt;photos&gt;<" in page
     assert f"{NOTEBOOKS[2]}-0" in page and f"{NOTEBOOKS[3]}-0" not in page
 
 
 def test_a_run_that_left_no_message_or_never_began_gets_a_report(tmp_path):
     killed = write_run(tmp_path / "killed", stopped=NOTEBOOKS[0])
-    assert "left no message. Missing or out of date: images.csv, " in page_of(killed)
+    page = page_of(killed)
+    assert "Missing or out of date: images.csv, " in page and "left no message.<" in page
     begun = Run(tmp_path / "begun")
     begun.folder.mkdir()
     begun.update(run_name="begun", notebooks={})
     assert f"Do not ship: the run stopped in notebook {NOTEBOOKS[0]}" in page_of(begun)
+
+
+def test_an_error_without_a_message_is_named_by_its_kind(tmp_path):
+    run = write_run(tmp_path / "full", stopped=NOTEBOOKS[1], error=("MemoryError", ""))
+    assert report.examine(run).reason.endswith("release. MemoryError: ")
+
+
+def test_the_variants_that_were_wanted_more_are_named(tmp_path, good):
+    run = write_run(tmp_path / "second", wanted=("float16", "dynamic", "int8", "float32"))
+    said = "Wanted more, but refused by the gate: float16, dynamic."
+    assert said in report.examine(run).warnings and said not in good[1].warnings
 
 
 def test_leaks_speak_against_shipping(tmp_path):
@@ -305,8 +325,8 @@ def test_photos_that_were_left_out_are_counted_by_reason(tmp_path):
 
     screen = report.examine(write_run(tmp_path / "left", change=change))
     for said in (
-        "5 of 180 files left out: 1 copies of photos in a later split, 1 copies in another class, "
-        "1 flagged, 1 tied to photos in different splits, 1 unusable files.",
+        "5 of 180 files left out: copy of a photo in a later split 1, copy in another class 1, "
+        "flagged 1, tied to photos in different splits 1, unusable file 1.",
         "1 picture in more than one class (acne, melasma).",
         "1 of 175 photos flagged: blur 1, dark 1.",
     ):
@@ -335,10 +355,11 @@ def test_three_classes_and_forty_photos(tmp_path):
 def test_uneven_classes_and_one_that_is_not_measured_are_named(tmp_path):
     def change(photos):
         wrinkles = photos["label"] == "wrinkles"
-        return photos[~wrinkles | (photos["split"] == "train")].drop(index=range(5, 45))
+        photos = photos[~wrinkles | (photos["split"] == "train")]
+        return photos.drop(index=[*range(1, 30), *range(45, 60)])  # of acne
 
     screen = report.examine(write_run(tmp_path / "uneven", change=change))
-    assert "melasma has 3 times as many photos as acne." not in screen.warnings
+    assert "melasma has 4 times as many photos as acne." in screen.warnings
     assert "Not measured: no test photo shows wrinkles." in screen.warnings
 
 
