@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-clients test-browser lab run refresh lock docker-build docker-lab docker-run
+.PHONY: help demo test test-fast test-clients test-browser lab run refresh clothing lock docker-build docker-lab docker-run
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
@@ -67,6 +67,11 @@ run: $(BIN)/.installed ## run on your photos: make run DATA=FOLDER [ARGS="-p epo
 
 refresh: $(BIN)/.installed ## renew the committed outputs of the notebooks
 	$(BIN)/python tests/refresh.py
+
+clothing: $(BIN)/.installed ## renew docs/clothing from a run on the clothing photos: make clothing DATA=FOLDER
+	@test -n "$(DATA)" || { echo 'Name the folder of clothing photos: make clothing DATA=FOLDER' >&2; exit 1; }
+	$(BIN)/dermaface run --data "$(DATA)" --run-name clothing $(ARGS)
+	$(BIN)/python benchmarks/clothing.py outputs/clothing
 
 LOCK = uv pip compile pyproject.toml --extra notebooks --extra test --no-emit-index-url --no-emit-find-links \
 	--no-annotate --no-header

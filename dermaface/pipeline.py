@@ -1,8 +1,9 @@
-"""The notebooks in order through papermill, and the report made of them."""
+"""The notebooks in order through papermill, and then their report."""
 
 import ast
 from collections import Counter
 from collections.abc import Callable, Mapping
+import contextlib
 import difflib
 import math
 import os
@@ -14,14 +15,12 @@ import tempfile
 import time
 from typing import Any
 
-from dermaface import runs
+from dermaface import report, runs
 from dermaface.model import backbones
 from dermaface.photos import images
 from dermaface.quiet import quiet
 from dermaface.runs import NOTEBOOKS, SHARED_PARAMETERS, Run
 from jupyter_client import AsyncKernelManager
-from nbconvert import HTMLExporter
-import nbformat
 import papermill
 import yaml
 
@@ -214,7 +213,7 @@ def run(
     resume: bool = False,
     say: Callable[[str], None] = print,
 ) -> Run:
-    """Run the five notebooks in order and write the report.
+    """Run the five notebooks in order and write the report, also if one of them stops.
 
     Args:
         given: parameters that differ from the notebooks' defaults, with `run_name`.
@@ -247,17 +246,38 @@ def run(
         if not current.is_run:
             # A run that is killed before its first notebook starts is still a run.
             current.update(run_name=current.name, notebooks={}, asked_for=data)
-        for number, notebook in enumerate(NOTEBOOKS):
-            # Notebook 01 always runs: what it reads is the folder of photos itself.
-            if resume and number > 0 and current.is_finished(notebook, parameters[notebook]):
-                say(f"[{number + 1}/5] {notebook}: unchanged, not run again")
-                continue
-            head = f"[{number + 1}/5] {notebook}: "
-            seconds = _run_notebook(current, notebook, parameters[notebook], Progress(say, head))
-            say(f"{head}{seconds:.0f} s")
-        write_report(current)
+        # From here on, an earlier report would tell of another run.
+        current.path("report.html").unlink(missing_ok=True)
+        try:
+            _run_notebooks(current, parameters, resume, say)
+        except PipelineError:
+            with contextlib.suppress(OSError):  # A full disk must not hide why the run stopped.
+                report.write_report(current)
+            raise
+        report.write_report(current)
     say(f"Finished in {time.monotonic() - started:.0f} s.")
     return current
+
+
+def _run_notebooks(
+    run: Run,
+    parameters: Mapping[str, Mapping[str, object]],
+    resume: bool,
+    say: Callable[[str], None],
+) -> None:
+    """Run the notebooks in order, or those of them that must run again; see `run`.
+
+    Raises:
+        PipelineError: one failed.
+    """
+    for number, notebook in enumerate(NOTEBOOKS):
+        # Notebook 01 always runs: what it reads is the folder of photos itself.
+        if resume and number > 0 and run.is_finished(notebook, parameters[notebook]):
+            say(f"[{number + 1}/5] {notebook}: unchanged, not run again")
+            continue
+        head = f"[{number + 1}/5] {notebook}: "
+        seconds = _run_notebook(run, notebook, parameters[notebook], Progress(say, head))
+        say(f"{head}{seconds:.0f} s")
 
 
 def _check_folder(run: Run, resume: bool, data: str) -> None:
@@ -405,18 +425,3 @@ def _run_notebook(
             f"{told}"
         )
     return time.monotonic() - started
-
-
-def write_report(run: Run) -> None:
-    """Write `report.html`: the executed notebooks on one page, without their code."""
-    merged = nbformat.v4.new_notebook(metadata={"title": f"Run {run.name}"})
-    for notebook in NOTEBOOKS:
-        executed = nbformat.read(run.path(f"notebooks/{notebook}.ipynb"), as_version=4)
-        merged.cells += executed.cells
-    for number, cell in enumerate(merged.cells):
-        cell["id"] = f"cell-{number}"
-    exporter = HTMLExporter(
-        exclude_input=True, exclude_output_prompt=True, mathjax_url="", require_js_url=""
-    )
-    html, _ = exporter.from_notebook_node(merged)
-    runs.write_text(run.path("report.html"), html)

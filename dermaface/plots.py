@@ -1,10 +1,12 @@
 """Every figure of the notebooks; each function draws one and returns nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+import io
 import textwrap
 import warnings
 
 import dermaface.quiet  # noqa: F401  (holds back Matplotlib's notes, so it comes first)
+from matplotlib import font_manager
 from matplotlib.patches import FancyBboxPatch, Patch
 import matplotlib.pyplot as plt
 from matplotlib_inline.backend_inline import set_matplotlib_formats
@@ -33,11 +35,40 @@ def use_notebook_style() -> None:
     Pillow's warnings of odd photos are left out, for they do not say which photo they mean.
     """
     warnings.filterwarnings("ignore", module="PIL")
+    _set_style()
+    pd.set_option("display.max_colwidth", None)
+    set_matplotlib_formats("jpeg", pil_kwargs={"quality": 85}, bbox_inches=None)
+
+
+def _set_style() -> None:
+    """Set what all figures have in common."""
     sns.set_theme(context="notebook", style="whitegrid", font_scale=0.8)
     plt.rcParams.update({"figure.dpi": 96, "figure.constrained_layout.use": True})
     plt.rcParams["text.parse_math"] = False
-    pd.set_option("display.max_colwidth", None)
-    set_matplotlib_formats("jpeg", pil_kwargs={"quality": 85}, bbox_inches=None)
+
+
+def as_jpeg(draw: Callable[..., None], *arguments: object) -> bytes:
+    """Return as a JPEG file what a function of this module draws, for pages outside notebooks.
+
+    Args:
+        draw: such as `curves`.
+        arguments: for it.
+    """
+    content = io.BytesIO()
+    plt.switch_backend("Agg")
+    with plt.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".* is non-interactive")
+        _set_style()
+        draw(*arguments)
+        plt.savefig(content, format="jpeg", dpi=144, pil_kwargs={"quality": 85})
+        plt.close()
+    return content.getvalue()
+
+
+def can_write(text: str) -> bool:
+    """Tell whether the letters of a text are in the font that every Matplotlib brings."""
+    font = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
+    return all(font.get_char_index(ord(letter)) for letter in text)
 
 
 def diagram(rows: dict[str, Sequence[tuple[str, str]]]) -> None:

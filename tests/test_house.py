@@ -21,6 +21,7 @@ ORDER = (
     ("evaluation",),
     ("plots", "readings"),
     ("release",),
+    ("report",),
     ("pipeline",),
     ("cli",),
 )

@@ -11,6 +11,7 @@ import sys
 import time
 
 import awkward
+import clothing
 from dermaface import cli, pipeline, runs
 from dermaface.model import hub
 from dermaface.photos import sample
@@ -133,7 +134,33 @@ def test_the_command_prints_progress_the_table_and_the_notice(quick_run):
         assert f"[{number}/5] {notebook}" in printed
     for word in ("variant", "agreement", "int8", "<- released", str(run.path("release")), "drawn"):
         assert word in printed
-    assert "drawn pictures" in run.path("report.html").read_text(encoding="utf-8")
+
+
+def test_the_report_opens_with_the_figures_of_the_released_file(quick_run):
+    run, _ = quick_run
+    page = run.path("report.html").read_text(encoding="utf-8")
+    released = json.loads(run.path("release/model.json").read_text(encoding="utf-8"))
+    figures = released["scores"]["test"]
+    right = round(figures["accuracy"] * figures["images"])
+    first, notebooks = page.split('<nav id="contents">')
+    assert "Do not ship yet" in first and sample.NOTICE in first
+    assert f"{100 * figures['accuracy']:.1f} %</b>" in first
+    assert f"; {right} of {figures['images']} test photos" in first
+    assert f"{released['bytes'] / 1000:,.0f} KB" in first
+    for notebook in NOTEBOOKS:
+        assert f'<a href="#{notebook}-1">' in notebooks and f' id="{notebook}-1">' in notebooks
+    assert len(page) < 3_000_000
+
+
+def test_the_page_of_the_clothing_run_says_what_the_report_says(quick_run, tmp_path):
+    run, _ = quick_run
+    screen = clothing.write_page(run, tmp_path / "docs")
+    page = (tmp_path / "docs" / "README.md").read_text(encoding="utf-8")
+    for text in (screen.verdict, *screen.serious, screen.on_curves, *screen.tiles[0]):
+        assert text in page
+    pictures = {file.name for file in (tmp_path / "docs").glob("*.jpg")}
+    assert pictures == {f"{n}.jpg" for n in ("answers", "curves", "confusions", "mistakes")}
+    assert all(f'{name}"' in page or f"]({name})" in page for name in pictures)
 
 
 def test_a_folder_full_of_awkward_files_goes_through(quick, tmp_path, capsys):
@@ -306,6 +333,16 @@ def test_papermill_by_hand_from_another_folder(quick_run, tmp_path, monkeypatch)
     assert run.parameters(NOTEBOOKS[3])["num_mistakes"] == 2
 
 
+def test_a_run_that_the_gate_refuses_has_a_report_all_the_same(quick, quick_run):
+    run, _ = quick_run  # Without a release from here on.
+    given = quick | {"run_name": run.name, "output_dir": str(run.folder.parent), "max_bytes": 1000}
+    with pytest.raises(pipeline.PipelineError, match="Nothing is released"):
+        pipeline.run(given, resume=True, say=lambda line: None)
+    first = run.path("report.html").read_text(encoding="utf-8").split('<nav id="contents">')[0]
+    assert "Do not ship: the gate refused every file" in first and "Missing: release/" in first
+    assert "Accuracy of the trained model" in first and "not released" in first
+
+
 def fail(capsys, *arguments):
     """Run the command, expect status 1 and one paragraph, and return the paragraph."""
     assert cli.main(list(arguments)) == 1
@@ -419,6 +456,18 @@ def test_a_run_json_of_something_else_is_refused(tmp_path, capsys, noted):
     assert "already exists" in message
 
 
+def test_an_earlier_report_does_not_outlive_the_start_of_a_run(tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "_run_notebook", stop)
+    run = runs.open_run("mine", tmp_path)
+    run.update(run_name="mine", notebooks={}, asked_for="")
+    run.path("report.html").write_text("Ship")
+    assert cli.main(["run", "--output-dir", str(tmp_path), "--run-name", "mine", "--resume"]) == 130
+    assert [path.name for path in run.folder.iterdir()] == ["run.json"]
+
+
 def test_what_would_stop_a_notebook_stops_the_command(tmp_path, capsys):
     out = ["run", "--output-dir", str(tmp_path / "out")]
     assert "no weights file '/no" in fail(capsys, *out, "-p", "weights", "/nowhere.h5")
@@ -465,6 +514,8 @@ def test_bad_photos_stop_the_run_with_one_paragraph_and_leave_the_traceback(tmp_
     executed = nbformat.read(tmp_path / "out/photos/notebooks/01_explore_data.ipynb", as_version=4)
     errors = [o for c in executed.cells for o in c.get("outputs", []) if o.output_type == "error"]
     assert errors and "at least two classes" in errors[0]["evalue"]
+    page = (tmp_path / "out/photos/report.html").read_text(encoding="utf-8")
+    assert "the run stopped in notebook 01_explore_data" in page
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty"])

@@ -1,5 +1,6 @@
 """Tests of dermaface.plots: every figure draws, small, and returns nothing."""
 
+import io
 import re
 import warnings
 
@@ -222,3 +223,14 @@ def test_dollar_signs_in_names_are_drawn_as_they_are(name, monkeypatch):
             assert [text for text in texts if text.get_text() == name]
             assert not any(text.get_parse_math() for text in texts)
         plt.close("all")
+
+
+def test_a_figure_as_a_file_is_drawn_in_the_same_style_without_a_notebook(recwarn):
+    content = plots.as_jpeg(plots.curves, HISTORY)
+    with Image.open(io.BytesIO(content)) as picture:
+        assert (picture.format, *picture.size) == ("JPEG", 8 * 144, 460)
+    assert not plt.get_fignums() and not recwarn
+
+
+def test_letters_that_the_font_lacks_are_known():
+    assert plots.can_write("Größe <&$ é") and not plots.can_write("a 皮肤")

@@ -217,7 +217,7 @@ def verdict(
     right = (sure["label"] == sure["predicted"]).mean()
     refused = conversion[(conversion["split"] == "validation") & ~conversion["passed"]]["variant"]
     sentences = [
-        f"Ship release/model.tflite: the {variant} file, {row['bytes'] / 1000:,.0f} KB.",
+        f"The gate passes release/model.tflite: the {variant} file, {row['bytes'] / 1000:,.0f} KB.",
         f"It is right for {100 * row['accuracy']:.1f} % of {row['images']} {photos}, 95 % interval "
         f"{100 * low:.1f} % to {100 * high:.1f} %.",
         f"The trained model is right for {100 * (row['accuracy'] + row['accuracy_drop']):.1f} %; "

@@ -187,7 +187,7 @@ def test_the_verdict_is_readable_for_the_person_who_decides():
         }
     )
     said = gate.verdict("float16", rows, answered, {"validation": SCORE})
-    assert "Ship release/model.tflite: the float16 file, 4,500 KB." in said
+    assert "The gate passes release/model.tflite: the float16 file, 4,500 KB." in said
     assert "50.0 % of 4 validation photos (also used to choose)" in said
     assert "The trained model is right for 50.0 %; the file changed 2 of its answers." in said
     assert "sure of 2 of 4 photos, and 100.0 % of its sure answers are right." in said
