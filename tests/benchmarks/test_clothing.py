@@ -24,3 +24,9 @@ def test_the_page_says_whose_photos_it_shows_and_how_it_was_made():
         assert text in PAGE
     assert not re.search(r"/(home|root|work|tmp)/", PAGE)
     assert "**Ship release/model.tflite.**" in PAGE and "photos in 10 classes" in PAGE
+
+
+def test_the_readme_quotes_the_clothing_run():
+    readme = (clothing.FOLDER.parents[1] / "README.md").read_text(encoding="utf-8")
+    figures = re.findall(r"\*\*(.*?)\*\* \|", PAGE)[:3]
+    assert "docs/clothing/answers.jpg" in readme and all(figure in readme for figure in figures)
