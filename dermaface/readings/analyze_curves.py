@@ -1,13 +1,15 @@
 """What notebook 04 says about its figures; each function returns one text."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 import math
 from typing import TYPE_CHECKING
 
-from dermaface.readings.words import counted
+from dermaface.readings.words import counted, percent
+
+import numpy as np
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 
@@ -30,10 +32,16 @@ def curves(history: "pd.DataFrame") -> str:
         return f"{found}.\nThat is the last one: it was still falling, so more epochs may help."
     rises = history.groupby("stage", sort=False)["val_loss"].diff().iloc[: best + 1]
     if last - lowest <= max(rises.fillna(0).max(), 0.05 * lowest):
-        return (
-            f"{found},\nand ends only a little higher, at {last:.3f}.\n"
-            "It has levelled off: more epochs alone would bring little."
-        )
+        found += f",\nand ends only a little higher, at {last:.3f}.\n"
+        rates = history.loc[history["stage"] == history["stage"].iloc[-1], "learning_rate"]
+        left = rates.iloc[-1] / rates.iloc[0]
+        if left < 0.1:
+            return (
+                f"{found}The curve is level at the end, but so were the steps: the learning rate "
+                f"had fallen to {percent(left)}\nof its start, so this does not show that more "
+                "epochs would be useless. To find out, double the epochs."
+            )
+        return f"{found}It has levelled off: more epochs alone would bring little."
     found += f", then rises by {100 * (last / lowest - 1):.0f} % to {last:.3f}.\n"
     if history["loss"].iloc[-1] < history["loss"].iloc[best]:
         return f"{found}Training loss keeps falling: overfitting after epoch {best + 1}."
@@ -116,44 +124,89 @@ def gap(train_accuracy: float, validation_accuracy: float, interval: tuple[float
     return f"{said}{side} {of_validation}No gap that these photos could show."
 
 
-def reference(frame: "pd.DataFrame", images: int) -> str:
-    """Say by how much each way to answer beats the first, and what chance explains.
+def guesses(train: Sequence[str], truth: Sequence[str]) -> str:
+    """Say how often an answer is right that never looks at the photo.
 
     Args:
-        frame: as from `reference_frame`; the first row is what all others must beat.
+        train: the labels of the training photos.
+        truth: the labels of the photos to answer.
+    """
+    counts = Counter(train)
+    most = max(counts.values())
+    commonest = sorted(name for name in counts if counts[name] == most)
+    right = sum(label == commonest[0] for label in truth)
+    tied = " (the first of several)" if len(commonest) > 1 else ""
+    return (
+        f"Always answering {commonest[0]}, the most frequent training class{tied},\n"
+        f"is right for {right} of {len(truth)}. Guessing at random would reach about "
+        f"{percent(1 / len(counts))}."
+    )
+
+
+def reference(frame: "pd.DataFrame", images: int, classes: int) -> str:
+    """Say by how much each way to answer beats what costs nothing, and what chance explains.
+
+    What costs nothing is the first way or guessing at random, whichever is right more often.
+
+    Args:
+        frame: as from `reference_frame`; its first row is the majority class.
         images: how many images were answered.
+        classes: how many classes there are.
     """
     ways = {name: (row["accuracy"], row["low"], row["high"]) for name, row in frame.iterrows()}
-    (base, first), *others = ways.items()
-    gains = [f"{name} {100 * (way[0] - first[0]):+.0f}" for name, way in others]
-    said = [f"In points above the {base} ({first[0]:.2f}):", f"{', '.join(gains)}."]
-    level = [name for name, way in others if not _beats(way, first)]
+    base, free = _for_nothing(frame, classes)
+    others = list(ways.items())[1:]
+    gains = [f"{name} {100 * (way[0] - free[0]):+.0f}" for name, way in others]
+    said = [f"In points above {base} ({free[0]:.2f}):", f"{', '.join(gains)}."]
+    level = [name for name, way in others if not _beats(way, free)]
     if level:
         said.append(f"Not shown to beat it: {', '.join(level)}.")
     (best, highest), (second, next_one), *_ = sorted(ways.items(), key=lambda way: -way[1][0])
+    low, high = _difference(highest, next_one)
     said.append(
-        f"Best: {best}, above {second} by more than chance explains."
-        if _beats(highest, next_one)
-        else f"{best.capitalize()} and {second} are too close for {counted(images, 'photo')} to "
-        "tell which is better."
+        f"{best.capitalize()} is {100 * (highest[0] - next_one[0]):.1f} points above {second} "
+        f"(95 % interval {100 * low:.1f} to {100 * high:.1f}, Newcombe 1998):"
     )
+    if low <= 0:
+        said.append(f"too close for {counted(images, 'photo')} to tell which is better.")
+    else:
+        told = "just beyond chance" if low < 0.02 else "more than chance explains"
+        chosen = best not in ("majority class", "mean colour")
+        said.append(f"{told}{', but its epoch was chosen by these photos' if chosen else ''}.")
     if "from scratch" not in ways:
         said.append("Nothing was trained from scratch in this run.")
     return "\n".join(said)
 
 
-def _beats(first: Sequence[float], second: Sequence[float]) -> bool:
-    """Tell whether one accuracy lies above another by more than chance explains.
+def _for_nothing(frame: "pd.DataFrame", classes: int) -> tuple[str, tuple[float, float, float]]:
+    """Return the better answer that costs nothing: its name, accuracy and interval.
 
-    It does if the 95 % interval of their difference lies above 0: Newcombe (1998), Statistics in
-    Medicine 17, 873-890, method 10. On the same images, accuracies differ a little less by chance.
+    The accuracy of guessing at random is known, not measured, so its interval is a point.
+    """
+    first = frame.iloc[0]
+    if 1 / classes > first["accuracy"]:
+        return "guessing at random", (1 / classes,) * 3
+    return f"the {frame.index[0]}", (first["accuracy"], first["low"], first["high"])
+
+
+def _difference(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
+    """Return the 95 % interval of the first accuracy less the second.
+
+    Newcombe (1998), Statistics in Medicine 17, 873-890, method 10. It is for different images; on
+    the same images, accuracies mostly differ a little less by chance.
 
     Args:
         first: accuracy, and the lower and upper bound of its Wilson interval.
         second: the same.
     """
-    margin = math.hypot(first[0] - first[1], second[2] - second[0])
-    return first[0] - second[0] > margin
+    apart = first[0] - second[0]
+    low = apart - math.hypot(first[0] - first[1], second[2] - second[0])
+    return low, apart + math.hypot(first[2] - first[0], second[0] - second[1])
+
+
+def _beats(first: Sequence[float], second: Sequence[float]) -> bool:
+    """Tell whether one accuracy lies above another by more than chance explains."""
+    return _difference(first, second)[0] > 0
 
 
 def splits(metrics: Mapping[str, Mapping]) -> str:
@@ -174,7 +227,7 @@ def splits(metrics: Mapping[str, Mapping]) -> str:
     compared = f"Validation {accuracy:.3f}, test {test[0]:.3f}: test lies"
     of_validation = f"validation's interval, {interval[0]:.3f} to {interval[1]:.3f}"
     if interval[0] <= test[0] <= interval[1]:
-        said = [f"{compared} inside {of_validation}.", "Chance alone can explain the difference."]
+        said = [f"{compared} inside {of_validation}.", "Chance alone can explain that in accuracy."]
     else:
         said = [f"{compared} {'below' if test[0] < interval[0] else 'above'} {of_validation}."]
         differ = _beats(test, validation) or _beats(validation, test)
@@ -219,7 +272,57 @@ def sureness(log_loss: float, promised: float, margin: float) -> str:
     return f"{said}as sure as it is right, within chance."
 
 
-def confusions(matrix: "np.ndarray", class_names: Sequence[str]) -> str:
+def log_losses(predictions: "pd.DataFrame") -> str:
+    """Say how the log losses of the splits compare, and how few photos make up half of one.
+
+    Args:
+        predictions: as from `prediction_frame`. The last split is the one looked into.
+    """
+    trues = {
+        split: np.array([row[f"p_{row['label']}"] for _, row in rows.iterrows()]).clip(1e-7)
+        for split, rows in predictions.groupby("split", sort=False)
+    }
+    means = {split: -np.log(true).mean() for split, true in trues.items()}
+    split, lowest = list(trues)[-1], np.sort(list(trues.values())[-1])
+    said = f"Log loss: {', '.join(f'{name} {mean:.3f}' for name, mean in means.items())}.\n"
+    losses = np.cumsum(-np.log(lowest))
+    if not losses[-1]:
+        return f"{said}Every {split} photo was answered rightly, and with certainty."
+    half = int((losses < losses[-1] / 2).sum()) + 1
+    return (
+        f"{said}Half of the loss on {split} comes from {half} of {counted(len(lowest), 'photo')}, "
+        f"whose true class got at most {percent(lowest[half - 1])}."
+    )
+
+
+def temperature(losses: "pd.DataFrame") -> str:
+    """Say which temperature validation chooses, and what it does to the log loss.
+
+    Args:
+        losses: log losses, one row per temperature (the index, with 1 in it) and one column per
+            split.
+    """
+    chosen = losses["validation"].idxmin()
+    split = "test" if "test" in losses else "validation"
+    as_it_is = losses.index[np.abs(losses.index - 1).argmin()]
+    if chosen == as_it_is:
+        return "Validation chooses temperature 1: the probabilities stay as they are."
+    before, after = losses.loc[as_it_is, split], losses.loc[chosen, split]
+    said = [
+        f"Validation chooses temperature {chosen:.2f}: "
+        f"{'less' if chosen > 1 else 'more'} sure answers.",
+        f"Log loss on {split}: {before:.3f} before, {after:.3f} after.",
+    ]
+    if split == "validation":
+        said.append("These photos chose it, so that flatters.")
+    elif after >= before:
+        said.append("The repair does not carry over to the test photos.")
+    if chosen in (losses.index[0], losses.index[-1]):
+        said.append("It lies at the edge of the range: try a wider one.")
+    return "\n".join(said)
+
+
+def confusions(matrix: np.ndarray, class_names: Sequence[str]) -> str:
     """Say how many answers are wrong, and which classes are taken for each other most.
 
     Args:
@@ -317,27 +420,37 @@ def analysis(
     reference: "pd.DataFrame",
     metrics: Mapping[str, Mapping],
     classes: "pd.DataFrame",
+    promised: Mapping[str, tuple[float, float]],
 ) -> str:
-    """Sum up notebook 04 in four lines.
+    """Sum up notebook 04: what was kept, how good and how sure it is, how far to trust that.
 
     Args:
         history: `history.csv`.
         reference: as from `reference_frame`, on the validation photos.
         metrics: for each split its figures, as from `score`.
         classes: of the split to report, as from `class_frame`.
+        promised: for each split the promised log loss and its margin.
     """
     losses = history["val_loss"].tolist()
-    accuracies = reference["accuracy"]
     split = "test" if "test" in metrics else "validation"
-    figures, chosen = metrics[split], "" if split == "test" else " (also used to choose)"
+    figures, (promise, margin) = metrics[split], promised[split]
+    base, free = _for_nothing(reference, len(classes))
     low, high = figures["accuracy_interval"]
-    name, _ = weakest_class(classes)
+    log_loss = figures["log_loss"]
+    if log_loss > promise + margin:
+        sure = "it is too sure"
+    elif log_loss < promise - margin:
+        sure = "it is less sure than it could be"
+    else:
+        sure = "it is as sure as it is right, within chance"
+    widths = classes["high"] - classes["low"]
     lines = (
-        f"Kept: epoch {losses.index(min(losses)) + 1} of {len(losses)}.",
-        f"On the validation photos: {reference.index[0]} {accuracies.iloc[0]:.2f}, best "
-        f"({accuracies.idxmax()}) {accuracies.max():.2f}.",
-        f"To report: {figures['accuracy']:.3f} ({low:.3f} to {high:.3f}) on "
-        f"{figures['images']} {split} photos{chosen}.",
-        f"Lowest recall: {name}, {classes.loc[name, 'found']} of {classes.loc[name, 'images']}.",
+        f"Epoch {losses.index(min(losses)) + 1} of {len(losses)} was kept. Accuracy "
+        f"{figures['accuracy']:.3f} on {counted(figures['images'], f'{split} photo')}; "
+        f"{base}: {free[0]:.2f}.",
+        f"On {split} {sure}: log loss {log_loss:.2f}, promised {promise:.2f} ± {margin:.2f}.",
+        f"How far to trust it: chance leaves {low:.2f} to {high:.2f}, and up to {widths.max():.2f} "
+        "for the recall of a class"
+        + ("." if split == "test" else ";\nand these photos also chose the epoch."),
     )
     return "\n".join(lines)

@@ -9,7 +9,7 @@ import pytest
 NAMES = ["acne", "herpes", "milia"]
 
 
-def history_of(val_losses, losses=None, stages=None, accuracies=None):
+def history_of(val_losses, losses=None, stages=None, accuracies=None, rates=None):
     stages = stages or ["head"] * len(val_losses)
     return pd.DataFrame(
         {
@@ -18,6 +18,7 @@ def history_of(val_losses, losses=None, stages=None, accuracies=None):
             "loss": losses or val_losses,
             "val_loss": val_losses,
             "val_accuracy": accuracies or [0.5] * len(val_losses),
+            "learning_rate": rates or [0.01] * len(val_losses),
         }
     )
 
@@ -53,6 +54,24 @@ def test_a_jump_where_a_stage_begins_does_not_count_as_a_wave():
     history = history_of(losses, [0.5, 0.9, 0.4, 0.3], stages)
     assert "overfitting after epoch 3" in readings.curves(history)
     assert "levelled off" in readings.curves(history.assign(stage="head"))
+
+
+@pytest.mark.parametrize(
+    ("rates", "said"),
+    [
+        ([0.01, 0.004, 0.002], "It has levelled off: more epochs alone"),
+        ([0.01, 0.005, 0.0005], "had fallen to 5 %\nof its start, so this does not show"),
+    ],
+)
+def test_a_curve_that_is_level_because_the_steps_were_small_shows_little(rates, said):
+    told = readings.curves(history_of([1.0, 0.6, 0.61], rates=rates))
+    assert said in told
+    assert ("double the epochs" in told) != ("levelled off" in told)
+
+
+def test_the_learning_rate_is_compared_with_the_start_of_its_own_stage():
+    history = history_of([1.0, 0.6, 0.61], None, ["head", "full", "full"], None, [1, 0.02, 0.01])
+    assert "levelled off" in readings.curves(history)
 
 
 def test_the_kept_epoch_is_counted_over_all_stages_as_in_the_figure():
@@ -97,20 +116,49 @@ def test_the_gap_is_named(train, validation, said):
     assert said in told and told.startswith(f"Training {train:.3f} lies")
 
 
-def test_ways_to_answer_are_compared_with_the_first():
-    ways = {"majority class": (10, 0), "mean colour": (15, 1), "from scratch": (9, 6)}
-    told = readings.reference(
-        reference_frame(ways | {"frozen": (60, 6), "fine-tuned": (90, 16)}, 100), 100
+def test_answers_without_a_look_are_counted():
+    told = readings.guesses(["acne", "herpes", "herpes"], ["acne", "herpes"])
+    assert told == (
+        "Always answering herpes, the most frequent training class,\nis right for 1 of 2. "
+        "Guessing at random would reach about 50 %."
     )
+    told = readings.guesses(["milia", "herpes", "acne"], ["milia", "milia"])
+    assert "answering acne, the most frequent training class (the first of several),\n" in told
+    assert told.endswith("is right for 0 of 2. Guessing at random would reach about 33 %.")
+
+
+def test_ways_to_answer_are_compared_with_what_costs_nothing():
+    ways = {"majority class": (10, 0), "mean colour": (15, 1), "from scratch": (9, 6)}
+    frame = reference_frame(ways | {"frozen": (60, 6), "fine-tuned": (90, 16)}, 100)
+    told = readings.reference(frame, 100, 11)
     assert told.startswith("In points above the majority class (0.10):\nmean colour +5, from scr")
     assert "from scratch -1, frozen +50, fine-tuned +80.\n" in told
     assert "Not shown to beat it: mean colour, from scratch.\n" in told
-    assert told.endswith("Best: fine-tuned, above frozen by more than chance explains.")
+    assert "Fine-tuned is 30.0 points above frozen (95 % interval 18." in told
+    assert told.endswith("more than chance explains, but its epoch was chosen by these photos.")
+    told = readings.reference(frame, 100, 8)
+    assert told.startswith("In points above guessing at random (0.12):\nmean colour +2, from scr")
     ways = {"majority class": (10, 0), "frozen": (88, 6), "fine-tuned": (90, 16)}
-    told = readings.reference(reference_frame(ways, 100), 100)
-    assert "Not shown" not in told
-    assert "Fine-tuned and frozen are too close for 100 photos to tell which is better." in told
+    told = readings.reference(reference_frame(ways, 100), 100, 11)
+    assert "Not shown" not in told and "chosen" not in told
+    assert "Newcombe 1998):\ntoo close for 100 photos to tell which is better." in told
     assert told.endswith("Nothing was trained from scratch in this run.")
+    ways = {"majority class": (3, 0), "frozen": (55, 6), "fine-tuned": (63, 16)}
+    told = readings.reference(reference_frame(ways, 68), 68, 11)
+    assert "is 11.8 points above frozen (95 % interval 0.2 to 23." in told
+    assert "):\njust beyond chance, but its epoch was chosen" in told
+    ways = {"majority class": (10, 0), "mean colour": (90, 1), "frozen": (20, 6)}
+    told = readings.reference(reference_frame(ways, 100), 100, 11)
+    assert "more than chance explains.\n" in told
+
+
+def test_the_interval_of_a_difference_is_newcombes():
+    def way(right, total):
+        return right / total, *accuracy_interval(right, total)
+
+    # Newcombe (1998), table II, method 10, its first example.
+    low, high = readings._difference(way(56, 70), way(48, 80))
+    assert (round(low, 4), round(high, 4)) == (0.0524, 0.3339)
 
 
 def test_one_accuracy_beats_another_if_the_interval_of_their_difference_says_so():
@@ -137,7 +185,7 @@ def split_of(accuracy, low, high, **images):
 @pytest.mark.parametrize(
     ("test", "said"),
     [
-        ((0.89, 0.79, 0.94), "inside validation's interval, 0.840 to 0.970.\nChance alone can"),
+        ((0.89, 0.79, 0.94), "inside validation's interval, 0.840 to 0.970.\nChance alone can explain that in acc"),
         (
             (0.83, 0.70, 0.91),
             "below validation's interval, 0.840 to 0.970.\nIt may still be chance",
@@ -186,6 +234,47 @@ def test_without_a_test_split_the_figure_is_marked():
 def test_a_model_is_as_sure_as_it_is_right_or_not(log_loss, said):
     told = readings.sureness(log_loss, 0.17, 0.08)
     assert told.startswith(f"log loss {log_loss:.3f}, promised 0.170 ± 0.080: {said}")
+
+
+def answers_of(trues_of):
+    rows = [
+        {"split": split, "label": "acne", "p_acne": true, "p_herpes": 1 - true}
+        for split, trues in trues_of.items()
+        for true in trues
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_the_photos_that_make_up_half_of_the_log_loss_are_counted():
+    told = readings.log_losses(answers_of({"validation": [0.9, 0.9], "test": [0.9, 0.9, 0.02]}))
+    assert told.startswith("Log loss: validation 0.105, test 1.374.\nHalf of the loss on test ")
+    assert told.endswith("comes from 1 of 3 photos, whose true class got at most 2 %.")
+    told = readings.log_losses(answers_of({"validation": [0.5, 0.5, 0.5, 0.5]}))
+    assert told.endswith("on validation comes from 2 of 4 photos, whose true class got at most 50 %.")
+    told = readings.log_losses(answers_of({"validation": [0.9], "test": [1.0]}))
+    assert told.endswith("Every test photo was answered rightly, and with certainty.")
+
+
+@pytest.mark.parametrize(
+    ("validation", "test", "said"),
+    [
+        ([3, 2, 1, 2], [3, 2, 1.5, 2], "1.50: less sure answers.\nLog loss on test: 2.000 before"),
+        ([3, 2, 1, 2], [3, 2, 1.5, 2], "before, 1.500 after."),
+        ([3, 2, 1, 2], [3, 1, 2, 2], "The repair does not carry over"),
+        ([3, 1, 2, 2], [3, 1, 2, 2], "Validation chooses temperature 1: "),
+        ([1, 2, 3, 4], [1, 2, 3, 4], "0.50: more sure answers."),
+        ([1, 2, 3, 4], [1, 2, 3, 4], "edge of the range"),
+        ([3, 2, 1, 2], None, "Log loss on validation: 2.000 before, 1.000 after.\nThese photos"),
+    ],
+)
+def test_a_temperature_is_chosen_by_validation_and_judged_by_test(validation, test, said):
+    losses = pd.DataFrame({"validation": validation}, index=[0.5, 1.0, 1.5, 2.0])
+    if test:
+        losses["test"] = test
+    told = readings.temperature(losses)
+    assert said in told
+    assert ("edge" in told) == (losses["validation"].idxmin() in (0.5, 2.0))
+    assert ("carry" in told) == (test == [3, 1, 2, 2] and validation != test)
 
 
 @pytest.mark.parametrize(
@@ -259,17 +348,22 @@ def test_mistakes_and_the_sure_ones_among_them_are_counted(figures, said):
     assert said in readings.mistakes(*figures, 0.9)
 
 
-def test_the_analysis_is_summed_up_in_four_lines():
+def test_the_analysis_is_summed_up_in_three_lines():
     history, classes = history_of([3, 2, 2.5]), classes_of((5, 7), (9, 9), (5, 5))
     reference = reference_frame({"majority class": (2, 0), "frozen": (18, 3)}, 20)
     metrics = {"validation": split_of(0.9, 0.8, 1), "test": split_of(0.95, 0.9, 0.98)}
-    metrics = {split: figures | {"images": 21} for split, figures in metrics.items()}
-    assert readings.analysis(history, reference, metrics, classes).splitlines() == [
-        "Kept: epoch 2 of 3.",
-        "On the validation photos: majority class 0.10, best (frozen) 0.90.",
-        "To report: 0.950 (0.900 to 0.980) on 21 test photos.",
-        "Lowest recall: acne, 5 of 7.",
+    metrics = {name: figures | {"images": 21, "log_loss": 0.5} for name, figures in metrics.items()}
+    promised = {"validation": (0.9, 0.1), "test": (0.2, 0.1)}
+    told = readings.analysis(history, reference, metrics, classes, promised)
+    assert told.splitlines() == [
+        "Epoch 2 of 3 was kept. Accuracy 0.950 on 21 test photos; guessing at random: 0.33.",
+        "On test it is too sure: log loss 0.50, promised 0.20 ± 0.10.",
+        "How far to trust it: chance leaves 0.90 to 0.98, and up to 0.56 for the recall of a class.",
     ]
+    promised["test"] = 0.45, 0.1
+    told = readings.analysis(history, reference, metrics, classes, promised)
+    assert "On test it is as sure as it is right, within chance: log loss 0.50" in told
     del metrics["test"]
-    told = readings.analysis(history, reference, metrics, classes)
-    assert "0.900 (0.800 to 1.000) on 21 validation photos (also used to choose)." in told
+    told = readings.analysis(history, reference, metrics, classes, promised)
+    assert "On validation it is less sure than it could be: log loss 0.50" in told
+    assert told.endswith("of a class;\nand these photos also chose the epoch.")
