@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING
 
 from dermaface.readings.words import counted, percent
-
 import numpy as np
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def curves(history: "pd.DataFrame") -> str:
             return (
                 f"{found}The curve is level at the end, but so were the steps: the learning rate "
                 f"had fallen to {percent(left)}\nof its start, so this does not show that more "
-                "epochs would be useless. To find out, double the epochs."
+                "epochs would be useless.\nTo find out, double the epochs."
             )
         return f"{found}It has levelled off: more epochs alone would bring little."
     found += f", then rises by {100 * (last / lowest - 1):.0f} % to {last:.3f}.\n"
@@ -227,7 +226,10 @@ def splits(metrics: Mapping[str, Mapping]) -> str:
     compared = f"Validation {accuracy:.3f}, test {test[0]:.3f}: test lies"
     of_validation = f"validation's interval, {interval[0]:.3f} to {interval[1]:.3f}"
     if interval[0] <= test[0] <= interval[1]:
-        said = [f"{compared} inside {of_validation}.", "Chance alone can explain that in accuracy."]
+        said = [
+            f"{compared} inside {of_validation}.",
+            "Chance alone can explain this difference of accuracy.",
+        ]
     else:
         said = [f"{compared} {'below' if test[0] < interval[0] else 'above'} {of_validation}."]
         differ = _beats(test, validation) or _beats(validation, test)
@@ -434,7 +436,7 @@ def analysis(
     losses = history["val_loss"].tolist()
     split = "test" if "test" in metrics else "validation"
     figures, (promise, margin) = metrics[split], promised[split]
-    base, free = _for_nothing(reference, len(classes))
+    _, free = _for_nothing(reference, len(classes))
     low, high = figures["accuracy_interval"]
     log_loss = figures["log_loss"]
     if log_loss > promise + margin:
@@ -442,15 +444,16 @@ def analysis(
     elif log_loss < promise - margin:
         sure = "it is less sure than it could be"
     else:
-        sure = "it is as sure as it is right, within chance"
+        sure = "it is about as sure as it is right"
     widths = classes["high"] - classes["low"]
-    lines = (
-        f"Epoch {losses.index(min(losses)) + 1} of {len(losses)} was kept. Accuracy "
-        f"{figures['accuracy']:.3f} on {counted(figures['images'], f'{split} photo')}; "
-        f"{base}: {free[0]:.2f}.",
+    lines = [
+        f"Epoch {losses.index(min(losses)) + 1} of {len(losses)} was kept: accuracy "
+        f"{figures['accuracy']:.3f} on {counted(figures['images'], f'{split} photo')}. "
+        f"For nothing: {free[0]:.2f}.",
         f"On {split} {sure}: log loss {log_loss:.2f}, promised {promise:.2f} ± {margin:.2f}.",
-        f"How far to trust it: chance leaves {low:.2f} to {high:.2f}, and up to {widths.max():.2f} "
-        "for the recall of a class"
-        + ("." if split == "test" else ";\nand these photos also chose the epoch."),
-    )
+        f"Trust it as far as its interval, {low:.2f} to {high:.2f}; "
+        f"a class's recall has one up to {widths.max():.2f} wide.",
+    ]
+    if split == "validation":
+        lines.append("These photos also chose the epoch, so that flatters.")
     return "\n".join(lines)
