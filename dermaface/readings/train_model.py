@@ -45,22 +45,46 @@ def time_saved(photos: int, epochs: int, kept: float, usual: float) -> str:
     return f"{took}: about the same. It pays with more epochs or a larger front."
 
 
-def learning_part(frozen: int, shape: Sequence[int], learning: int, total: int) -> str:
-    """Say what learns in fine-tuning, and what is kept.
+def learning_part(
+    total: int,
+    in_head: int,
+    learning: int,
+    normalizations: Sequence[int],
+    frozen: int,
+    shape: Sequence[int],
+) -> str:
+    """Say what learns in fine-tuning, what stays frozen, and what is kept of a photo.
 
     Args:
-        frozen: numbers in the front that is computed once.
+        total: weights of the model.
+        in_head: weights that learn in the head.
+        learning: weights that learn, those in the head included.
+        normalizations: the numbers in each BatchNormalization layer of the backbone that lies
+            after the cut and stays frozen.
+        frozen: weights in the front that is computed once.
         shape: of what is kept of each photo.
-        learning: numbers that learn.
-        total: numbers of the model.
     """
+    in_backbone = f"{learning - in_head:,}" if learning > in_head else "none"
+    said = [
+        f"Of the model's {total:,} weights, {learning:,} learn:",
+        f"{in_head:,} in the head, {in_backbone} in the backbone.",
+    ]
+    if normalizations:
+        count = len(normalizations)
+        layers = "one BatchNormalization layer" if count == 1 else (
+            f"{count} BatchNormalization layers"
+        )  # fmt: skip
+        where = " after the cut" if frozen else ""
+        said.append(f"The {sum(normalizations):,} numbers of its {layers}{where} stay frozen.")
     size = " x ".join(map(str, shape))
-    kept = (
-        f"The front with {frozen:,} of them is computed once: {size} features per photo."
-        if frozen
-        else f"There is no front to compute once, so the pixels are kept: {size} per photo."
-    )
-    return f"Of the model's {total:,} numbers, {learning:,} learn.\n{kept}"
+    if frozen:
+        said.append(
+            f"The front with {frozen:,} weights is computed once: {size} features per photo."
+        )
+    else:
+        others = "All its other layers" if normalizations else "All its layers"
+        said.append(f"{others} are set free, so the pixels are kept: {size} per photo.")
+    return "\n".join(said)
 
 
 def stage_outcome(history: "pd.DataFrame", stage: str) -> str:
@@ -129,37 +153,40 @@ def normalization(moved: int, total: int) -> str:
 
 
 def from_scratch(scratch: "pd.DataFrame", history: "pd.DataFrame") -> str:
-    """Say how far the same network got from random numbers, beside the trained one.
+    """Compare the same network from random weights with the trained one, after equal passes.
 
     Args:
         scratch: its epochs, with the columns of `history.csv`.
-        history: `history.csv`.
+        history: `history.csv`; its first stage is compared.
     """
     if scratch.empty:
         return (
-            "No network was trained from random numbers: scratch_epochs is 0,\nor the backbone is "
+            "No network was trained from random weights: scratch_epochs is 0,\nor the backbone is "
             "a TensorFlow Hub module, which never comes without its own."
         )
-    losses = scratch["val_loss"].to_list()
-    best, epochs = losses.index(min(losses)) + 1, len(losses)
-    reached = scratch["val_accuracy"].iloc[best - 1]
-    kept = history.loc[history["val_loss"].idxmin(), "val_accuracy"]
-    points = round(100 * (kept - reached))
+    if history.empty:
+        return "There is no stage on the trained backbone to compare with."
+    first = history["stage"].iloc[0]
+    stage = history[history["stage"] == first]
+    passes = min(len(scratch), len(stage))
+    reached, trained = (rows["val_accuracy"].iloc[passes - 1] for rows in (scratch, stage))
+    points = round(100 * (trained - reached))
     distance = f"{abs(points)} point" + ("s" if abs(points) > 1 else "")
-    verdict = (
-        f"{distance} {'below' if points > 0 else 'above'} the {kept:.2f} of the stages before"
-        if points
-        else "as high as the stages before"
-    )
-    more = (
-        "Its loss was lowest in the last epoch, so more epochs may bring more."
-        if best == epochs
-        else f"Its loss was lowest in epoch {best} already."
-    )
-    passes = f"{epochs} epochs" if epochs > 1 else "1 epoch"
+    if points > 0:
+        verdict = f"The trained backbone has a head start of {distance}; that is no limit."
+    elif points:
+        verdict = f"The trained backbone brought no head start: it is {distance} behind."
+    else:
+        verdict = "The trained backbone brought no head start."
+    accuracies = scratch["accuracy"].to_list()
+    if len(accuracies) > 1 and accuracies[-1] > max(accuracies[:-1]):
+        verdict += (
+            "\nFrom random weights, training accuracy was still rising: more passes may bring more."
+        )
     return (
-        f"From random numbers, the same network reached a validation accuracy of {reached:.2f} in "
-        f"{passes},\n{verdict}.\n{more}"
+        f"Validation accuracy after {passes} pass{'es' if passes > 1 else ''}: {reached:.2f} from "
+        f"random weights,\n{trained:.2f} for {STAGES[first]} on the trained backbone after as many."
+        f"\n{verdict}"
     )
 
 

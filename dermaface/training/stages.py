@@ -273,7 +273,7 @@ def fit_stage(
     checkpoint: Checkpoint,
     **fitting: Any,
 ) -> None:
-    """Fit a compiled model as a checkpoint says; written out twice in notebook 03.
+    """Fit a compiled model as a checkpoint says; written out in notebook 03.
 
     Args:
         model: or the part of it that learns.

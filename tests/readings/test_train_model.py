@@ -42,14 +42,28 @@ def test_time_saved(kept, usual, said):
     assert ("fast" in said) != ("pays" in said)
 
 
-def test_learning_part():
-    cut = readings.learning_part(543_296, (14, 14, 96), 1_714_698, 2_270_794)
-    assert cut == (
-        "Of the model's 2,270,794 numbers, 1,714,698 learn.\nThe front with 543,296 of them is "
-        "computed once: 14 x 14 x 96 features per photo."
-    )
-    uncut = readings.learning_part(0, (96, 96, 3), 396_139, 424_299)
-    assert "no front to compute once, so the pixels are kept: 96 x 96 x 3" in uncut
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((424_299, 14_091, 396_139, [14_080, 14_080], 0, (96, 96, 3)), "14,091 in the head, "
+         "382,048 in the backbone.\nThe 28,160 numbers of its 2 BatchNormalization layers stay "
+         "frozen.\nAll its other layers are set free, so the pixels are kept: 96 x 96 x 3 per "
+         "photo."),
+        ((2_270_794, 14_091, 1_714_698, [12_800], 543_296, (14, 14, 96)), "1,700,607 in the "
+         "backbone.\nThe 12,800 numbers of its one BatchNormalization layer after the cut stay "
+         "frozen.\nThe front with 543,296 weights is computed once: 14 x 14 x 96 features per "
+         "photo."),
+        ((500, 20, 500, [], 0, (96, 96, 3)), "480 in the backbone.\nAll its layers are set free, "
+         "so the pixels are kept: 96 x 96 x 3 per photo."),
+        ((500, 20, 20, [], 480, (1280,)), "20 in the head, none in the backbone.\nThe front with "
+         "480 weights is computed once: 1280 features per photo."),
+    ],
+)  # fmt: skip
+def test_learning_part(arguments, said):
+    total, _, learning, *_ = arguments
+    begins = f"Of the model's {total:,} weights, {learning:,} learn:\n"
+    told = readings.learning_part(*arguments)
+    assert told.startswith(begins) and told.endswith(said)
 
 
 @pytest.mark.parametrize(
@@ -110,19 +124,31 @@ def test_normalization(moved, total, said):
 
 
 @pytest.mark.parametrize(
-    ("losses", "reached", "said"),
+    ("reached", "stages", "said"),
     [
-        ([2.4, 2.2], 0.25, "reached a validation accuracy of 0.25 in 2 epochs,\n50 points below "
-         "the 0.75 of the stages before.\nIts loss was lowest in the last epoch"),
-        ([2.2, 2.4], 0.76, "0.76 in 2 epochs,\n1 point above the 0.75 of the stages before.\nIts "
-         "loss was lowest in epoch 1 already."),
-        ([2.4], 0.75, "0.75 in 1 epoch,\nas high as the stages before."),
-        ([], 0.0, "No network was trained from random numbers"),
+        ([0.1, 0.25], {"head": [0.7, 0.6, 0.5]}, "after 2 passes: 0.25 from random weights,\n0.75 "
+         "for the head on the trained backbone after as many.\nThe trained backbone has a head "
+         "start of 50 points; that is no limit."),
+        ([0.5, 0.6, 0.7], {"fine_tune": [0.7]}, "after 1 pass: 0.50 from random weights,\n0.75 for "
+         "fine-tuning on the trained backbone"),
+        ([0.74], {"head": [0.7]}, "a head start of 1 point; that"),
+        ([0.76], {"head": [0.7]}, "brought no head start: it is 1 point behind."),
+        ([0.75], {"head": [0.7]}, "after as many.\nThe trained backbone brought no head start."),
+        ([0.75], {}, "no stage on the trained backbone"),
+        ([], {"head": [0.7]}, "No network was trained from random weights"),
     ],
 )  # fmt: skip
-def test_from_scratch(losses, reached, said):
-    scratch = history(from_scratch=losses).assign(val_accuracy=reached)
-    assert said in readings.from_scratch(scratch, history(head=[0.7]))
+def test_from_scratch(reached, stages, said):
+    scratch = history(from_scratch=[2.0] * len(reached)).assign(val_accuracy=reached)
+    assert said in readings.from_scratch(scratch, history(**stages))
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "rising"), [([0.2, 0.3], True), ([0.3, 0.3], False), ([0.3], False)]
+)
+def test_from_scratch_still_rising(accuracy, rising):
+    scratch = history(from_scratch=[2.0] * len(accuracy)).assign(accuracy=accuracy)
+    assert ("still rising" in readings.from_scratch(scratch, history(head=[0.7]))) == rising
 
 
 @pytest.mark.parametrize(
