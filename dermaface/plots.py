@@ -277,26 +277,28 @@ def range_test(
 
 
 def settings(tried: pd.DataFrame, low: float, high: float) -> None:
-    """Draw training and validation accuracy, and their gap, one line per setting.
+    """Draw validation loss beside training and validation accuracy, one line per setting.
 
     Args:
-        tried: one row per setting, the best at the top, with `name` in words, `accuracy` and
-            `val_accuracy`.
+        tried: one row per setting, the best at the top, with `name` in words, `val_loss`,
+            `accuracy` and `val_accuracy`.
         low: where the 95 % interval of the best one's validation accuracy begins.
         high: where it ends.
     """
     positions = np.arange(len(tried))
-    _, axes = plt.subplots(figsize=(8, 0.42 * len(tried) + 1.1))
-    axes.axvspan(low, high, color=SPLIT_COLOURS["validation"], alpha=0.12, linewidth=0,
-                 label="95 % interval\nof the best")  # fmt: skip
-    axes.hlines(positions, tried["val_accuracy"], tried["accuracy"], color="#c8c8c8", linewidth=3)
-    axes.plot(tried["accuracy"], positions, "o", color=SPLIT_COLOURS["train"],
-              markerfacecolor="white", label="training")  # fmt: skip
-    axes.plot(tried["val_accuracy"], positions, "o", color=SPLIT_COLOURS["validation"],
-              label="validation")  # fmt: skip
-    axes.set_yticks(positions, [textwrap.fill(name, 40) for name in tried["name"]])
-    axes.set(xlabel="accuracy", ylim=(len(tried) - 0.5, -0.5))
-    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    _, (left, right) = plt.subplots(1, 2, sharey=True, figsize=(8, 0.42 * len(tried) + 1.1))
+    blue, orange = SPLIT_COLOURS["train"], SPLIT_COLOURS["validation"]
+    left.plot(tried["val_loss"], positions, "o", color=orange)
+    left.set_yticks(positions, [textwrap.fill(name, 28) for name in tried["name"]])
+    left.set(xlabel="validation loss", ylim=(len(tried) - 0.5, -0.5))
+    right.axvspan(low, high, color=orange, alpha=0.12, linewidth=0,
+                  label="95 % interval\nof the best")  # fmt: skip
+    right.hlines(positions, tried["val_accuracy"], tried["accuracy"], color="#c8c8c8", linewidth=3)
+    right.plot(tried["accuracy"], positions, "o", color=blue, markerfacecolor="white",
+               label="training")  # fmt: skip
+    right.plot(tried["val_accuracy"], positions, "o", color=orange, label="validation")
+    right.set_xlabel("accuracy")
+    right.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     plt.show()
 
 

@@ -48,7 +48,8 @@ CONVERSION = pd.DataFrame(
 LEVELS = np.random.default_rng(0).normal(0, 40, (8, 60))
 TRIED = pd.DataFrame(
     {
-        "name": ["learning rate 0.003, no inner layer, dropout 0.2", "learning rate 0.00001"],
+        "name": ["learning rate 0.003, no inner layer", "learning rate 0.00001"],
+        "val_loss": [0.6, 0.7],
         "accuracy": [0.9, 0.99],
         "val_accuracy": [0.8, 0.7],
     }
@@ -116,13 +117,14 @@ def test_validation_is_dashed_and_training_solid(monkeypatch):
     assert lines["training"] == "-" and lines["validation"] == "--"
 
 
-def test_settings_are_named_in_words_of_at_most_two_short_lines(monkeypatch):
+def test_settings_are_named_in_short_lines_beside_their_loss(monkeypatch):
     monkeypatch.setattr(plt, "show", lambda: None)
     plots.settings(TRIED, 0.7, 0.9)
+    assert plt.gcf().axes[0].get_lines()[0].get_xdata().tolist() == [0.6, 0.7]
     names = [label.get_text() for label in plt.gcf().axes[0].get_yticklabels()]
     plt.close("all")
     assert [name.replace("\n", " ") for name in names] == TRIED["name"].tolist()
-    assert max(len(line) for name in names for line in name.splitlines()) <= 40
+    assert max(len(line) for name in names for line in name.splitlines()) <= 28
 
 
 def test_where_the_loss_blows_up_is_drawn_only_if_it_does(monkeypatch):

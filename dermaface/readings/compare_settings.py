@@ -29,6 +29,16 @@ def setting(values: Mapping[str, float]) -> str:
     return ", ".join(words)
 
 
+def change(values: Mapping[str, float], start: Mapping[str, float]) -> str:
+    """Return in words what a setting changes against the start; "start" if nothing.
+
+    Args:
+        values: as in `setting`; what the start does not have is left out.
+        start: the setting to beat.
+    """
+    return setting({name: values[name] for name in start if values[name] != start[name]}) or "start"
+
+
 def _number(value: float) -> str:
     """Return a number as a person would write it, without an exponent."""
     return f"{value:.10f}".rstrip("0").rstrip(".")
@@ -85,18 +95,18 @@ def early_stopping(best: int, trained: int, stopped: bool, loss: float) -> str:
 
 
 def unfinished(converged: "pd.Series", bound: int) -> str:
-    """Say how many trainings the bound cut short before they had converged.
+    """Say how many training runs the bound cut short before they had converged.
 
     Args:
-        converged: for each training whether it stopped by itself; the index names its setting.
+        converged: for each training run whether it stopped by itself; the index names its setting.
         bound: the largest number of epochs.
     """
     ended = converged.index[~converged.astype(bool)]
     if ended.empty:
-        return f"None of the {len(converged)} trainings was cut short by compared_epochs."
+        return f"None of the {len(converged)} training runs was cut short by compared_epochs."
     said = (
-        f"{len(ended)} of {len(converged)} trainings had not converged when compared_epochs cut "
-        f"{'it' if len(ended) == 1 else 'them'} short at {bound},\nso more epochs may still "
+        f"{len(ended)} of {len(converged)} training runs had not converged when compared_epochs "
+        f"cut {'it' if len(ended) == 1 else 'them'} short at {bound},\nso more epochs may still "
         "change the order"
     )
     names = list(dict.fromkeys(ended))
@@ -115,15 +125,15 @@ def tried_values(table: "pd.DataFrame", photos: int) -> str:
     best = best[0].upper() + best[1:]
     if len(table) == 1:
         return f"{best} is the only value tried, with a validation loss of {loss:.3f}."
-    behind = ordered["val_loss"].iloc[1] - loss
+    behind = round(ordered["val_loss"].iloc[1], 3) - round(loss, 3)  # as the table shows them
+    lead = f"the next is {behind:.3f} higher" if behind else "a tie to three digits with the next"
     right = (table["val_accuracy"] * photos).round().astype(int)
-    apart = f"lie within {right.max() - right.min()} of {photos} photos"
-    if right.max() == right.min():
-        apart = f"are the same: {right.max()} of {photos} photos right"
-    return (
-        f"{best} has the lowest validation loss, {loss:.3f}; the next is {behind:.3f} higher.\n"
-        f"All accuracies {apart}."
+    apart = (
+        f"The best and the worst accuracy differ by {right.max() - right.min()} of {photos} photos"
     )
+    if right.max() == right.min():
+        apart = f"All accuracies are the same: {right.max()} of {photos} photos right"
+    return f"{best} has the lowest validation loss, {loss:.3f}; {lead}.\n{apart}."
 
 
 def compared(tried: "pd.DataFrame", low: float, high: float) -> str:
@@ -139,8 +149,8 @@ def compared(tried: "pd.DataFrame", low: float, high: float) -> str:
     gaps = tried["accuracy"] - tried["val_accuracy"]
     widest = tried.loc[gaps.idxmax()]
     gap = (
-        f"The gap is widest with\n{widest['name']}:\n{widest['accuracy']:.2f} in training, "
-        f"{widest['val_accuracy']:.2f} in validation."
+        f'The gap is widest in the row "{widest["name"]}":\n{widest["accuracy"]:.2f} in '
+        f"training, {widest['val_accuracy']:.2f} in validation."
     )
     if gaps.max() <= 0:
         gap = "No setting does better in training than in validation."
@@ -191,28 +201,34 @@ def photos_apart(start: float, winner: float, photos: int, low: float, high: flo
         low: where the 95 % interval of the start's accuracy begins.
         high: where it ends.
     """
-    place = "inside" if low <= winner <= high else "outside"
+    least, most = round(low * photos), round(high * photos)
+    place = "inside" if least <= round(winner * photos, 1) <= most else "outside"
     other = "and so does the winner" if winner == start else f"the winner {winner * photos:.1f}"
     return (
         f"The start answers {start * photos:.1f} of {photos} photos right on average, {other}.\n"
-        f"The number of photos alone leaves {low * photos:.0f} to "
-        f"{high * photos:.0f} open for the start,\nand the winner lies {place} that range."
+        f"With {photos} photos, a model that gets {start * photos:.0f} right may truly deserve "
+        f"anything\nfrom {least} to {most} (95 % interval); "
+        f"the winner's {winner * photos:.1f} is {place}."
     )
 
 
-def chosen_setting(name: str, chosen: str, settings: int, photos: int) -> str:
-    """Say what was written down, and how it was picked.
+def summary(chosen: str, settings: int, photos: int) -> str:
+    """Say in short what a comparison decided, and how far to trust it.
 
     Args:
-        name: the setting in words.
         chosen: "start" or "winner".
         settings: how many were compared.
         photos: how many they were compared on.
     """
-    said = f"settings.yaml holds the {chosen}:\n{name}."
+    if settings == 1:
+        return "Only the start was tried, so settings.yaml holds the start."
+    compared = f"{settings} settings were compared on {photos} validation photos"
     if chosen == "start":
-        return said
+        return (
+            f"{compared}: none beats the start beyond chance.\nsettings.yaml holds the start. "
+            "More photos may still show a difference."
+        )
     return (
-        f"{said}\nIt was picked as the best of {settings} on the same {photos} photos,\nso expect "
-        "a smaller lead on new ones."
+        f"{compared}: one beats the start beyond chance.\nsettings.yaml holds the winner. It was "
+        "picked on these photos,\nso expect a smaller lead on new ones."
     )

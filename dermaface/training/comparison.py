@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dermaface import runs
-from dermaface.quiet_tensorflow import keras
 from dermaface.training import datasets
 import numpy as np
 import pandas as pd
@@ -62,7 +61,7 @@ def as_parameters(
         "dropout_rate": setting["dropout_rate"],
         "learning_rate": setting["learning_rate"],
         "optimizer": "adamw",
-        "weight_decay": keras.optimizers.AdamW().weight_decay,
+        "weight_decay": 0.0,
         "schedule": "constant",
         "head_views": views if setting["augmentation"] else 1,
     }  # fmt: skip

@@ -18,6 +18,13 @@ def test_a_setting_is_named_in_words():
     assert readings.setting({"augmentation": 1.5}) == "augmentation 1.5 times that of 02"
 
 
+def test_a_setting_is_told_by_what_it_changes():
+    assert readings.change(START | {"name": "a", "seed": 1}, START) == "start"
+    assert readings.change(START | {"inner_size": 64}, START) == "inner layer of 64"
+    both = START | {"dropout_rate": 0, "learning_rate": 0.03}
+    assert readings.change(both, START) == "learning rate 0.03, no dropout"
+
+
 def test_range_test():
     said = readings.range_test(0.0052, 0.61, [0.003, 0.0003, 0.03])
     assert "fastest near a learning rate of 0.005 and blows up near 0.6." in said
@@ -39,9 +46,9 @@ def test_early_stopping():
 
 def test_unfinished():
     said = readings.unfinished(pd.Series({"a": True, "b": True}), 40)
-    assert said == "None of the 2 trainings was cut short by compared_epochs."
+    assert said == "None of the 2 training runs was cut short by compared_epochs."
     said = readings.unfinished(pd.Series({"a": True, "b": False}), 40)
-    assert said.startswith("1 of 2 trainings") and "cut it short at 40" in said
+    assert said.startswith("1 of 2 training runs") and "cut it short at 40" in said
     assert said.endswith("change the order:\nb")
     said = readings.unfinished(pd.Series([False, False, True], ["start", "start", "winner"]), 5)
     assert said.startswith("2 of 3") and "cut them short at 5" in said
@@ -56,7 +63,11 @@ def test_tried_values():
     )
     said = readings.tried_values(table, 68)
     assert said.startswith("B has the lowest validation loss, 0.612; the next is 0.088 higher.")
-    assert said.endswith("All accuracies lie within 17 of 68 photos.")
+    assert said.endswith("The best and the worst accuracy differ by 17 of 68 photos.")
+    near = table.assign(val_loss=[0.6149, 0.6146])
+    assert "B has the lowest validation loss, 0.615; a tie" in readings.tried_values(near, 68)
+    near = table.assign(val_loss=[0.6151, 0.6144])
+    assert "0.614; the next is 0.001 higher." in readings.tried_values(near, 68)
     turned = table.assign(val_loss=[0.6, 0.7], val_accuracy=0.75)
     said = readings.tried_values(turned, 68)
     assert said.startswith("Dropout 0 has") and said.endswith(
@@ -70,7 +81,7 @@ def test_compared():
     tried = pd.DataFrame({"name": ["a", "b"], "accuracy": [0.9, 0.99], "val_accuracy": [0.8, 0.7]})
     said = readings.compared(tried, 0.75, 0.85)
     assert said.startswith("1 of 2 settings lies within") and "0.75 to 0.85" in said
-    assert said.endswith("The gap is widest with\nb:\n0.99 in training, 0.70 in validation.")
+    assert said.endswith('The gap is widest in the row "b":\n0.99 in training, 0.70 in validation.')
     said = readings.compared(tried.assign(accuracy=[0.8, 0.6]), 0.6, 0.9)
     assert (
         said.startswith("2 of 2 settings lie within")
@@ -126,13 +137,18 @@ def test_the_decision_in_words_is_the_one_that_is_made():
 def test_photos_apart():
     said = readings.photos_apart(0.776, 0.791, 68, 0.66, 0.86)
     assert "answers 52.8 of 68 photos right on average, the winner 53.8." in said
-    assert "leaves 45 to 58 open" in said and "lies inside" in said
-    assert "lies outside" in readings.photos_apart(0.776, 0.9, 68, 0.66, 0.86)
+    assert "that gets 53 right may truly deserve anything\nfrom 45 to 58 (95 % interval)" in said
+    assert said.endswith("the winner's 53.8 is inside.")
+    assert "61.2 is outside." in readings.photos_apart(0.776, 0.9, 68, 0.66, 0.86)
+    assert "58.0 is inside." in readings.photos_apart(0.776, 0.8533, 68, 0.66, 0.8529)
     assert "on average, and so does" in readings.photos_apart(0.776, 0.776, 68, 0.66, 0.86)
 
 
-def test_chosen_setting():
-    said = readings.chosen_setting("dropout 0.2", "start", 6, 68)
-    assert said == "settings.yaml holds the start:\ndropout 0.2."
-    said = readings.chosen_setting("dropout 0.2", "winner", 6, 68)
-    assert "holds the winner" in said and "best of 6 on the same 68 photos" in said
+def test_summary():
+    said = readings.summary("start", 6, 68)
+    assert "6 settings were compared on 68 validation photos: none beats the start" in said
+    assert "settings.yaml holds the start" in said and "smaller lead" not in said
+    said = readings.summary("winner", 6, 68)
+    assert "beats the start beyond chance" in said and "holds the winner" in said
+    assert said.endswith("expect a smaller lead on new ones.")
+    assert readings.summary("start", 1, 68).startswith("Only the start was tried")

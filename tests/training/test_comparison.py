@@ -51,7 +51,7 @@ def test_a_setting_is_a_set_of_parameters_that_a_run_takes():
     assert "run_name" not in values and build["backbone"] == "xception"
     assert build["dense_units"] == [64] and build["dropout_rate"] == 0.5
     assert build["rotation"] == 2 * of_model["rotation"] > 0
-    assert (train["learning_rate"], train["head_views"], train["weight_decay"]) == (0.01, 4, 0.004)
+    assert (train["learning_rate"], train["head_views"], train["weight_decay"]) == (0.01, 4, 0.0)
 
 
 def test_a_head_without_augmentation_leaves_fine_tuning_its_own():
