@@ -199,7 +199,7 @@ def hash_distances(copies: Mapping[str, int], others: Sequence[int]) -> str:
     missed = [name for name, count in copies.items() if count >= nearest]
     if not missed:
         return f"{said}, more than every copy."
-    return f"{said}; no closer than that: {listed(missed)}."
+    return f"{said}.\nNo closer than that: {listed(missed)}."
 
 
 def copies_found(photos: "pd.DataFrame", pairs: "pd.DataFrame") -> str:

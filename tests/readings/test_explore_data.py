@@ -156,12 +156,12 @@ EXPLORED = {
     "hash_misses_one": (
         (readings.hash_distances, {"half": 2, "mirrored": 13}, [13]),
         "The copies differ from the photo in 2 to 13 of 64 bits.\n"
-        "The only other photo differs in 13; no closer than that: mirrored.",
+        "The only other photo differs in 13.\nNo closer than that: mirrored.",
     ),
     "hash_misses_all": (
         (readings.hash_distances, {"half": 2, "mirrored": 13}, [20, 1, 30]),
         "The copies differ from the photo in 2 to 13 of 64 bits.\n"
-        "The nearest of 3 other photos differs in 1; no closer than that: half and mirrored.",
+        "The nearest of 3 other photos differs in 1.\nNo closer than that: half and mirrored.",
     ),
     "hash_of_the_only_photo": (
         (readings.hash_distances, {"half": 2}, []),
