@@ -20,7 +20,7 @@ SPLIT_COLOURS = {"train": "#4c72b0", "validation": "#dd8452", "test": "#55a868"}
 BOX_COLOURS = {
     "step": "#eeeeee",
     "data": "#dbe5f3",
-    "frozen": "#cfd8e6",
+    "frozen": "#9db4d3",
     "learns": "#fbd9bf",
     "file": "#d5ead9",
 }
@@ -77,7 +77,7 @@ def diagram(rows: dict[str, Sequence[tuple[str, str]]]) -> None:
     Args:
         rows: for each row its name, drawn at the left, and its boxes: what is written in the box,
             in lines of at most 16 letters or so, and what it stands for, a key of `BOX_COLOURS`.
-            "frozen" and "learns" are explained by a legend where they occur.
+            A legend names every kind that occurs but "step".
     """
     columns = max(len(boxes) for boxes in rows.values())
     margin = 0.17 if any(rows) else 0.0
@@ -102,10 +102,14 @@ def diagram(rows: dict[str, Sequence[tuple[str, str]]]) -> None:
                     "", (left, middle), (left - step + width, middle),
                     arrowprops={"arrowstyle": "-|>", "color": "#666666", "shrinkA": 1},
                 )  # fmt: skip
-    used = {kind for boxes in rows.values() for _, kind in boxes} & {"frozen", "learns"}
-    patches = [Patch(facecolor=BOX_COLOURS[kind], label=kind) for kind in sorted(used)]
+    used = {kind for boxes in rows.values() for _, kind in boxes} - {"step"}
+    patches = [
+        Patch(facecolor=colour, edgecolor="#8c8c8c", label=kind)
+        for kind, colour in BOX_COLOURS.items()
+        if kind in used
+    ]
     if patches:
-        axes.legend(handles=patches, frameon=False, ncols=2, loc="lower right", borderpad=0,
+        axes.legend(handles=patches, frameon=False, ncols=4, loc="lower right", borderpad=0,
                     bbox_to_anchor=(1, 1), fontsize=8)  # fmt: skip
     axes.set(xlim=(-0.004, 1), ylim=(0, len(rows)))
     axes.axis("off")

@@ -109,6 +109,16 @@ def test_every_figure_draws_once_at_the_agreed_width(name, shown):
     assert not plt.get_fignums()
 
 
+def test_a_diagram_names_every_kind_of_box_but_steps(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    for kinds in (["data", "step", "frozen"], ["file", "learns"], ["step"]):
+        plots.diagram({"": [("a box", kind) for kind in kinds]})
+        legend = plt.gcf().axes[0].get_legend()
+        named = [text.get_text() for text in legend.get_texts()] if legend else []
+        plt.close("all")
+        assert named == sorted(set(kinds) - {"step"}, key=list(plots.BOX_COLOURS).index)
+
+
 def test_validation_is_dashed_and_training_solid(monkeypatch):
     monkeypatch.setattr(plt, "show", lambda: None)
     plots.curves(HISTORY)

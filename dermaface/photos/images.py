@@ -367,7 +367,7 @@ def count_files(root: Path, photos: pd.DataFrame) -> pd.Series:
     Returns:
         Counts that add up to the files on disk, and their sum, `on disk`: the listed files that are
         `kept` or `excluded`, `system files`, and `files beside the class folders` (with a CSV file:
-        files that it does not name).
+        files that it does not name), whose names are the attribute `beside`.
     """
     on_disk = []
     for parent, folders, names in os.walk(root):
@@ -380,7 +380,7 @@ def count_files(root: Path, photos: pd.DataFrame) -> pd.Series:
     names = [os.path.relpath(os.path.join(real[folder], name), root) for folder, name in places]
     listed = photos[[others.pop(name, None) is not None for name in names]]
     system = sum(any(_is_system_name(part) for part in path.parts) for path in others.values())
-    return pd.Series(
+    counts = pd.Series(
         {
             "kept": int((listed["status"] == "kept").sum()),
             "excluded": int((listed["status"] == "excluded").sum()),
@@ -389,6 +389,10 @@ def count_files(root: Path, photos: pd.DataFrame) -> pd.Series:
             "on disk": len(on_disk),
         }
     )
+    counts.attrs["beside"] = sorted(
+        name for name, path in others.items() if not any(map(_is_system_name, path.parts))
+    )
+    return counts
 
 
 def check_images(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import math
 from typing import TYPE_CHECKING
 
-from dermaface.readings.words import counted
+from dermaface.readings.words import counted, listed, percent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -165,6 +165,25 @@ def alike_neighbours(hits: "dict[str, np.ndarray]", classes: "np.ndarray") -> st
         return f"{told}The difference is no more than chance can bring."
     better = first if found > fewer else second
     return f"{told}The difference is clear: {better} tell your classes apart better."
+
+
+def summary(name: str, learning: int, photos: int, hits: "dict[str, np.ndarray]") -> str:
+    """Say in three lines what was built, what it knows before training, and how far to trust it.
+
+    Args:
+        name: the backbone's.
+        learning: parameters of the head.
+        photos: to train on.
+        hits: as for `alike_neighbours`.
+    """
+    shares = [f"{percent(float(found.mean()))} by {by}" for by, found in hits.items()]
+    return (
+        f"{name}, frozen, and a head of {learning:,} parameters to learn from "
+        f"{counted(photos, 'photo')}.\n"
+        f"Neighbours of the same class: {listed(shares)}.\n"
+        f"That is a hint from {len(next(iter(hits.values())))} training photos, not an accuracy: "
+        "nothing is trained yet."
+    )
 
 
 def same_model(same_counts: bool, difference: float) -> str:

@@ -30,11 +30,12 @@ def files_found(photos: "pd.DataFrame") -> str:
     return f"{found}. Given splits: {listed(given)}."
 
 
-def files_accounted(counts: Mapping[str, int]) -> str:
+def files_accounted(counts: Mapping[str, int], beside_names: Sequence[str]) -> str:
     """Say what became of every file below the data root.
 
     Args:
         counts: as from `count_files`.
+        beside_names: the files that are not on the list; at most three of them are named.
     """
     system, beside = counts["system files"], counts["files beside the class folders"]
     parts = [f"{counts['kept']} can be used"]
@@ -44,7 +45,11 @@ def files_accounted(counts: Mapping[str, int]) -> str:
         parts.append(f"{system} {'is a system file' if system == 1 else 'are system files'}")
     if beside:
         parts.append(f"{beside} {'is' if beside == 1 else 'are'} not on the list")
-    return f"Of {counted(counts['on disk'], 'file')} on disk, {listed(parts)}."
+    said = f"Of {counted(counts['on disk'], 'file')} on disk, {listed(parts)}."
+    if not beside:
+        return said
+    more = [f"{beside - 3} more"] if beside > 3 else []
+    return f"{said}\nNot on the list: {listed([*beside_names[:3], *more])}."
 
 
 def files_excluded(photos: "pd.DataFrame") -> str:
@@ -176,23 +181,25 @@ def photo_sizes(kept: "pd.DataFrame", inputs: Sequence[int]) -> str:
     )
 
 
-def hash_distances(distances: Mapping[str, int]) -> str:
-    """Say whether a hash tells copies of a photo from another photo.
+def hash_distances(copies: Mapping[str, int], others: Sequence[int]) -> str:
+    """Say whether a hash tells copies of a photo from other photos.
 
     Args:
-        distances: in how many of 64 bits each picture differs from the photo: the photo itself, its
-            copies, and last another photo.
+        copies: in how many of 64 bits each copy differs from the photo.
+        others: the same for other photos.
     """
-    _, *copies, other = distances
-    bits = [distances[name] for name in copies]
-    missed = [name for name in copies if distances[name] >= distances[other]]
+    bits = list(copies.values())
     extent = f"{min(bits)} to {max(bits)}" if len(set(bits)) > 1 else f"{bits[0]}"
-    said = (
-        f"The copies differ from the photo in {extent} of 64 bits, {other} in {distances[other]}."
-    )
+    said = f"The copies differ from the photo in {extent} of 64 bits."
+    if not others:
+        return f"{said}\nThere is no other photo to compare them with."
+    nearest = min(others)
+    which = f"nearest of {len(others)} other photos" if len(others) > 1 else "only other photo"
+    said = f"{said}\nThe {which} differs in {nearest}"
+    missed = [name for name, count in copies.items() if count >= nearest]
     if not missed:
-        return f"{said}\nEvery copy is closer than {other}."
-    return f"{said}\nNo closer than {other}: {listed(missed)}."
+        return f"{said}, more than every copy."
+    return f"{said}.\nNo closer than that: {listed(missed)}."
 
 
 def copies_found(photos: "pd.DataFrame", pairs: "pd.DataFrame") -> str:
@@ -262,24 +269,58 @@ def split_shares(kept: "pd.DataFrame") -> str:
     )
 
 
-def smallest_class(counts: "pd.DataFrame", split: str) -> str:
-    """Say how little the photos of the smallest class in a split can tell.
+def smallest_classes(counts: "pd.DataFrame") -> str:
+    """Say how little the photos of the smallest classes in the held-out splits can tell.
 
     Args:
-        counts: photos of each class (rows) in each split (columns).
-        split: one of the columns.
+        counts: photos of each class (rows) in each held-out split (columns).
     """
-    name, count = counts[split].idxmin(), int(counts[split].min())
-    if not count:
-        return f"No {split} photo shows {name}, so nothing is measured for it."
-    if count <= 6:
-        steps = [f"{100 * right / count:.0f}" for right in range(count + 1)]
-        scores = f"It can only score {listed(steps, 'or')} %"
+    fewest = counts.min()
+    said = [_smallest(counts[split], int(fewest[split]), split) for split in counts]
+    if not (fewest > 0).any():
+        return "\n".join(said)
+    least = int(fewest[fewest > 0].min())
+    if least <= 6:
+        steps = [f"{100 * right / least:.0f}" for right in range(least + 1)]
+        said.append(f"{counted(least, 'photo')} can only score {listed(steps, 'or')} %.")
     else:
-        scores = f"Each photo moves its score by {100 / count:.1f} points"
+        said.append(f"With {least} photos, each moves the score by {100 / least:.1f} points.")
+    bound = percent(_interval(1.0, least)[0])
+    said.append(
+        f"Even {least} of {least} right only shows that the true share is above about {bound}."
+    )
+    return "\n".join(said)
+
+
+def _smallest(counts: "pd.Series", fewest: int, split: str) -> str:
+    """Name the classes with the fewest photos of a split, or say how many there are."""
+    names = counts.index[counts == fewest].tolist()
+    name = listed(names) if len(names) <= 3 else f"{len(names)} classes"
+    if not fewest:
+        return f"No {split} photo shows {name}: nothing is measured there."
+    return f"Fewest {split} photos: {name} ({fewest}{' each' if len(names) > 1 else ''})."
+
+
+def summary(photos: "pd.DataFrame") -> str:
+    """Say in three lines what the list holds, how it is split, and how far to trust it.
+
+    Args:
+        photos: rows of `images.csv`: `label`, `split` and `status`.
+    """
+    kept = photos[photos["status"] == "kept"]
+    counts = kept["split"].value_counts()
+    splits = [f"{split} {counts[split]}" for split in SPLITS if split in counts]
+    held_out = "test" if "test" in counts else "validation"
+    table = kept[kept["split"] == held_out]["label"].value_counts()
+    fewest = int(table.reindex(kept["label"].unique(), fill_value=0).min())
+    low, high = _interval(0.9, counts[held_out])
     return (
-        f"No class has fewer {split} photos than {name}: {count}.\n{scores}; after a perfect "
-        f"score, {percent(_interval(1.0, count)[0])} would still be possible."
+        f"{len(kept)} of {counted(len(photos), 'file')} can be used, in "
+        f"{counted(kept['label'].nunique(), 'class')}: {listed(splits)}.\n"
+        f"The score to beat is {percent(kept['label'].value_counts().iloc[0] / len(kept))}: "
+        "always giving the most frequent answer.\n"
+        f"Near 90 %, {held_out} accuracy is uncertain by about {100 * (high - low) / 2:.0f} "
+        f"points; one class has {counted(fewest, 'photo')} there."
     )
 
 

@@ -116,6 +116,16 @@ def test_which_features_put_a_class_side_by_side():
         assert "no more than chance" in readings.alike_neighbours({"a": many, "b": other}, classes)
 
 
+def test_the_summary_quotes_both_sets_of_features():
+    many, few = np.arange(20) < 16, np.arange(20) < 6
+    told = readings.summary("tiny", 14091, 1, {"its features": many, "colours": few})
+    assert told == (
+        "tiny, frozen, and a head of 14,091 parameters to learn from 1 photo.\n"
+        "Neighbours of the same class: 80 % by its features and 30 % by colours.\n"
+        "That is a hint from 20 training photos, not an accuracy: nothing is trained yet."
+    )
+
+
 def test_whether_the_packaged_model_is_the_same():
     assert "is yours" in readings.same_model(True, 0.0)
     other_head = readings.same_model(True, 0.25)

@@ -40,6 +40,7 @@ EXPLORED = {
                 "files beside the class folders": 0,
                 "on disk": 3,
             },
+            [],
         ),
         "Of 3 files on disk, 3 can be used.",
     ),
@@ -53,8 +54,25 @@ EXPLORED = {
                 "files beside the class folders": 1,
                 "on disk": 8,
             },
+            ["notes.txt"],
         ),
-        "Of 8 files on disk, 3 can be used, 2 cannot, 2 are system files and 1 is not on the list.",
+        "Of 8 files on disk, 3 can be used, 2 cannot, 2 are system files and 1 is not on the list."
+        "\nNot on the list: notes.txt.",
+    ),
+    "many_beside": (
+        (
+            readings.files_accounted,
+            {
+                "kept": 3,
+                "excluded": 0,
+                "system files": 0,
+                "files beside the class folders": 5,
+                "on disk": 8,
+            },
+            list("abcde"),
+        ),
+        "Of 8 files on disk, 3 can be used and 5 are not on the list.\n"
+        "Not on the list: a, b, c and 2 more.",
     ),
     "none_excluded": (
         (readings.files_excluded, rows()),
@@ -131,19 +149,24 @@ EXPLORED = {
         "Of 2 photos, too small are 1 for 96 px and 1 for 224 px.",
     ),
     "hash_tells": (
-        (readings.hash_distances, {"the photo": 0, "half": 2, "mirrored": 2, "another": 3}),
-        "The copies differ from the photo in 2 of 64 bits, another in 3.\n"
-        "Every copy is closer than another.",
+        (readings.hash_distances, {"half": 2, "mirrored": 2}, [30, 3]),
+        "The copies differ from the photo in 2 of 64 bits.\n"
+        "The nearest of 2 other photos differs in 3, more than every copy.",
     ),
     "hash_misses_one": (
-        (readings.hash_distances, {"the photo": 0, "half": 2, "mirrored": 13, "another": 13}),
-        "The copies differ from the photo in 2 to 13 of 64 bits, another in 13.\n"
-        "No closer than another: mirrored.",
+        (readings.hash_distances, {"half": 2, "mirrored": 13}, [13]),
+        "The copies differ from the photo in 2 to 13 of 64 bits.\n"
+        "The only other photo differs in 13.\nNo closer than that: mirrored.",
     ),
     "hash_misses_all": (
-        (readings.hash_distances, {"the photo": 0, "half": 2, "mirrored": 13, "another": 1}),
-        "The copies differ from the photo in 2 to 13 of 64 bits, another in 1.\n"
-        "No closer than another: half and mirrored.",
+        (readings.hash_distances, {"half": 2, "mirrored": 13}, [20, 1, 30]),
+        "The copies differ from the photo in 2 to 13 of 64 bits.\n"
+        "The nearest of 3 other photos differs in 1.\nNo closer than that: half and mirrored.",
+    ),
+    "hash_of_the_only_photo": (
+        (readings.hash_distances, {"half": 2}, []),
+        "The copies differ from the photo in 2 of 64 bits.\n"
+        "There is no other photo to compare them with.",
     ),
     "no_copies": (
         (readings.copies_found, rows(), pairs()),
@@ -190,25 +213,51 @@ EXPLORED = {
         "than 99 %.",
     ),
     "smallest_class": (
-        (readings.smallest_class, pd.DataFrame({"test": [7, 3]}, ["a", "b"]), "test"),
-        "No class has fewer test photos than b: 3.\n"
-        "It can only score 0, 33, 67 or 100 %; after a perfect score, 44 % would still be "
-        "possible.",
+        (
+            readings.smallest_classes,
+            pd.DataFrame({"validation": [3, 7, 3], "test": [7, 4, 9]}, ["a", "b", "c"]),
+        ),
+        "Fewest validation photos: a and c (3 each).\n"
+        "Fewest test photos: b (4).\n"
+        "3 photos can only score 0, 33, 67 or 100 %.\nEven 3 of 3 right only shows "
+        "that the true share is above about 44 %.",
     ),
     "smallest_class_of_one": (
-        (readings.smallest_class, pd.DataFrame({"test": [1, 3]}, ["a", "b"]), "test"),
-        "No class has fewer test photos than a: 1.\n"
-        "It can only score 0 or 100 %; after a perfect score, 21 % would still be possible.",
+        (readings.smallest_classes, pd.DataFrame({"test": [1, 3]}, ["a", "b"])),
+        "Fewest test photos: a (1).\n"
+        "1 photo can only score 0 or 100 %.\nEven 1 of 1 right only shows "
+        "that the true share is above about 21 %.",
     ),
-    "smallest_class_is_large": (
-        (readings.smallest_class, pd.DataFrame({"validation": [80, 90]}, ["a", "b"]), "validation"),
-        "No class has fewer validation photos than a: 80.\n"
-        "Each photo moves its score by 1.2 points; after a perfect score, 95 % would still be "
-        "possible.",
+    "smallest_classes_are_large": (
+        (readings.smallest_classes, pd.DataFrame({"validation": [80] * 4}, list("abcd"))),
+        "Fewest validation photos: 4 classes (80 each).\n"
+        "With 80 photos, each moves the score by 1.2 points.\nEven 80 of 80 right only shows "
+        "that the true share is above about 95 %.",
     ),
     "smallest_class_is_missing": (
-        (readings.smallest_class, pd.DataFrame({"test": [0, 90]}, ["a", "b"]), "test"),
-        "No test photo shows a, so nothing is measured for it.",
+        (readings.smallest_classes, pd.DataFrame({"test": [0, 90]}, ["a", "b"])),
+        "No test photo shows a: nothing is measured there.",
+    ),
+    "summary": (
+        (
+            readings.summary,
+            rows(4, label=list("aaab"), split="train validation test test".split()),
+        ),
+        "4 of 4 files can be used, in 2 classes: train 1, validation 1 and test 2.\n"
+        "The score to beat is 75 %: always giving the most frequent answer.\n"
+        "Near 90 %, test accuracy is uncertain by about 36 points; one class has 1 photo there.",
+    ),
+    "summary_without_test": (
+        (
+            readings.summary,
+            rows(4, label="a", split="train", status=["kept"] * 3 + ["excluded"]).assign(
+                split=["train", "train", "validation", ""]
+            ),
+        ),
+        "3 of 4 files can be used, in 1 class: train 2 and validation 1.\n"
+        "The score to beat is 100 %: always giving the most frequent answer.\n"
+        "Near 90 %, validation accuracy is uncertain by about 41 points; one class has 1 photo "
+        "there.",
     ),
     "agreement": (
         (readings.split_agreement, 3, 3),
