@@ -4,11 +4,15 @@ from collections.abc import Mapping, Sequence
 import math
 from typing import TYPE_CHECKING, Any
 
-from dermaface.readings.words import listed
+from dermaface.readings.words import counted, listed, percent
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+
+# Times nearer than this are a tie; a 90th percentile this many medians high tells of disturbance.
+TIE, ERRATIC = 1.2, 2.0
 
 
 def _points_lost(drop: float) -> str:
@@ -26,20 +30,35 @@ def _amount(change: float) -> str:
     return f"{change:.2f}" if change >= 0.01 else f"{change:.3f}"
 
 
+def in_turn(wanted: "np.ndarray", nearest: "np.ndarray", pushed: "np.ndarray") -> str:
+    """Say which way of rounding keeps a layer's output closer to what it was.
+
+    Args:
+        wanted: the output with the weights as they are, counted in levels.
+        nearest: the output with each weight at its nearest level.
+        pushed: the output with each weight's error pushed on to the next ones.
+    """
+    off, left = (float(abs(output - wanted).mean()) for output in (nearest, pushed))
+    won = "is closer" if left < off else "is not closer here"
+    return (
+        f"The output is {off:.3f} off with nearest levels, {left:.3f} with errors pushed on:\n"
+        f"pushing {won}."
+    )
+
+
 def rounding(trained: "np.ndarray", stored: "np.ndarray") -> str:
-    """Say how many weights did not go to their nearest level.
+    """Say which layer it is, and how many of its weights did not go to their nearest level.
 
     Args:
         trained: weights counted in levels.
         stored: the same after rounding.
     """
     moved = float((trained.round() != stored.round()).mean())
+    channels, inputs = trained.shape
+    layer = f"The layer has {counted(channels, 'channel')} of {counted(inputs, 'weight')} each.\n"
     if not moved:
-        return f"Each of this layer's {trained.size:,} weights went to its nearest level."
-    return (
-        f"Of this layer's {trained.size:,} weights, {100 * moved:.1f} % went to a level other than "
-        "their nearest."
-    )
+        return f"{layer}Each weight went to its nearest level."
+    return f"{layer}{100 * moved:.1f} % of the weights went to a level other than their nearest."
 
 
 def closer(changes: "pd.DataFrame") -> str:
@@ -63,6 +82,8 @@ def closer(changes: "pd.DataFrame") -> str:
         f"Of {len(changes)} photos, {better} stayed closer on {wins[better]} and {worse} on "
         f"{wins[worse]} (sign test, {p_value})."
     )
+    if tied := len(changes) - decided:
+        counts += f"\nOn {tied} neither was closer: both moved exactly as far."
     if chance >= 0.05:
         return f"No difference beyond chance was found between {first} and {second}.\n{counts}"
     typical = changes.median()
@@ -100,7 +121,7 @@ def recipes(tried: "pd.DataFrame") -> str:
 
 
 def kinds(table: "pd.DataFrame") -> str:
-    """Say whether files are what their names say, and which calculate only in integers.
+    """Say whether files are what their names say, and what it takes to run them.
 
     Args:
         table: one row per variant, as from `Audit.summary`.
@@ -119,7 +140,25 @@ def kinds(table: "pd.DataFrame") -> str:
     if len(mixed):
         islands = listed([f"{name} ({count})" for name, count in mixed.items()])
         told.append(f"Float islands: {islands}.")
+    told.append(oldest_runtimes(table))
     return "\n".join(told)
+
+
+def oldest_runtimes(table: "pd.DataFrame") -> str:
+    """Say which files need a newer runtime than the others.
+
+    Args:
+        table: one row per variant, as from `Audit.summary`.
+    """
+    needed = table["TF Lite from"]
+    versions = sorted(set(needed), key=lambda text: [int(part) for part in text.split(".")])
+    files = [listed(list(needed.index[needed == version])) for version in versions]
+    if len(versions) == 1:
+        return f"TF Lite {versions[0]} or newer runs every file."
+    return (
+        f"The oldest TF Lite, {versions[0]}, is enough for {files[0]};\nthe newest, "
+        f"{versions[-1]}, is needed by {files[-1]}."
+    )
 
 
 def alike(table: "pd.DataFrame") -> str:
@@ -199,33 +238,78 @@ def drops(rows: "pd.DataFrame") -> str:
 
 
 def speed(rows: "pd.DataFrame") -> str:
-    """Say which file was fastest on this computer, and which slowest.
+    """Say which files are fastest with one thread, which tie, and whose times are unsteady.
 
     Args:
         rows: the rows of one split of `conversion.csv`.
     """
-    times = rows.set_index("variant")["latency_ms"]
-    return (
-        f"With two threads, {times.idxmin()} is fastest on this computer: {times.min():.1f} ms for "
-        f"one photo.\nSlowest is {times.idxmax()}, {times.max():.1f} ms; int8 takes "
-        f"{times['int8'] / times['float32']:.1f} times as long as float32."
-    )
+    table = rows.set_index("variant")
+    times = table["latency_1_thread_ms"].sort_values()
+    tied = list(times.index[times <= TIE * times.min()])
+    slower = [f"{name} {times[name]:.2f} ms" for name in times.index[len(tied) :]]
+    if len(tied) == 1:
+        told = [f"With one thread, {tied[0]} is fastest on this computer: {times.min():.2f} ms."]
+    else:
+        told = [
+            f"With one thread, {listed(tied)} tie\n(within 20 %): {times.min():.2f} to "
+            f"{times[tied[-1]]:.2f} ms on this computer."
+        ]
+    if slower:
+        told.append(f"Slower: {listed(slower)}.")
+    for threads, column in {"one thread": "latency_1_thread", "two threads": "latency"}.items():
+        erratic = table[f"{column}_p90_ms"] > ERRATIC * table[f"{column}_ms"]
+        if erratic.any():
+            told.append(
+                f"Erratic with {threads} (p90 over twice the median): "
+                f"{listed(list(table.index[erratic]))}."
+            )
+    return "\n".join(told)
 
 
-def chosen(variant_preference: Sequence[str], variant: str) -> str:
-    """Say why a variant was chosen.
+def chosen(conversion: "pd.DataFrame", variant_preference: Sequence[str], variant: str) -> str:
+    """Say why a variant was chosen, and compare it with the next that passes.
 
     Args:
+        conversion: all rows of `conversion.csv`.
         variant_preference: variants, most wanted first.
         variant: the one that ships.
     """
     refused = list(variant_preference)[: list(variant_preference).index(variant)]
-    if not refused:
-        return f"The most wanted variant keeps to all limits: {variant} ships."
-    return (
-        f"Preferred, but refused: {listed(refused)}.\nThe next that keeps to all limits ships: "
-        f"{variant}."
-    )
+    said = f"The most wanted variant keeps to all limits: {variant} ships."
+    if refused:
+        said = (
+            f"Preferred, but refused: {listed(refused)}.\nThe next that keeps to all limits "
+            f"ships: {variant}."
+        )
+    return f"{said}\n{beside_the_next(conversion, variant_preference, variant)}"
+
+
+def beside_the_next(
+    conversion: "pd.DataFrame", variant_preference: Sequence[str], variant: str
+) -> str:
+    """Compare the file that ships with the next in the order that passes.
+
+    Args:
+        conversion: all rows of `conversion.csv`.
+        variant_preference: variants, most wanted first.
+        variant: the one that ships.
+    """
+    table = conversion[conversion["split"] == "validation"].set_index("variant")
+    later = list(variant_preference)[list(variant_preference).index(variant) + 1 :]
+    passing = [name for name in later if table["passed"][name]]
+    if not passing:
+        return "No less wanted variant passes."
+    told = [
+        f"{name}: {table['bytes'][name] / 1000:,.0f} KB, "
+        f"{table['latency_1_thread_ms'][name]:.2f} ms with one thread, "
+        f"{table['changed'][name]} of {table['images'][name]} answers changed."
+        for name in (variant, passing[0])
+    ]
+    smaller = table["bytes"][passing[0]] < table["bytes"][variant]
+    slower = table["latency_1_thread_ms"][passing[0]] > TIE * table["latency_1_thread_ms"][variant]
+    if smaller and not slower:
+        told.append(f"{passing[0]} is smaller and no slower here: prefer it for processors.")
+    return "\n".join(told)
 
 
 def both_answers(photo: Any) -> str:
@@ -240,41 +324,48 @@ def both_answers(photo: Any) -> str:
     )
 
 
-def recall_changes(rows: "pd.DataFrame") -> str:
-    """Say which class lost the most recall by conversion, and which gained the most.
+def recall_changes(rows: "pd.DataFrame", predictions: "pd.DataFrame") -> str:
+    """Say which class lost the most recall by conversion, and which gained the most, in photos.
 
     Args:
         rows: the rows of one variant of `conversion.csv`.
+        predictions: one row per photo with `split` and `label`.
     """
+    images = predictions.groupby(["split", "label"]).size()
     changes = {
-        f"{name.removeprefix('recall_change_')} ({row['split']})": change
+        (row["split"], name.removeprefix("recall_change_")): change
         for _, row in rows.iterrows()
         for name, change in row.filter(like="recall_change_").dropna().items()
     }
-    lost, won = (limit(changes, key=changes.__getitem__) for limit in (min, max))
     told = []
-    if changes[lost] < 0:
-        told.append(f"Lost most recall: {lost}, {-100 * changes[lost]:.0f} points.")
-    if changes[won] > 0:
-        told.append(f"Gained most recall: {won}, {100 * changes[won]:.0f} points.")
+    for said, sign in {"Lost": -1, "Gained": 1}.items():
+        split, name = max(changes, key=lambda key: sign * changes[key])
+        if (change := sign * changes[split, name]) > 0:
+            of = images[split, name]
+            photos = f"{round(change * of)} of {counted(of, 'photo')}"
+            told.append(f"{said} most recall: {name} ({split}), {photos}.")
     return "\n".join(told) or "No class lost or gained recall."
 
 
-def changed_photos(changed: "pd.DataFrame", images: int, min_confidence: float) -> str:
+def changed_photos(changed: "pd.DataFrame", images: "pd.Series", min_confidence: float) -> str:
     """Say what happened to the photos that a file answers differently from the Keras model.
 
     Args:
         changed: these photos, as from `changed_answers`.
-        images: how many photos were asked about.
+        images: how many photos were asked about, by split.
         min_confidence: the probability from which an answer counts as sure.
     """
     if changed.empty:
-        return f"Each of {images} photos got the model's own answer."
+        return f"Each of {images.sum()} photos got the model's own answer."
+    counts = {split: int((changed["split"] == split).sum()) for split in images.index}
+    here = listed(
+        [f"on {split} {counts[split] or 'none'} of {images[split]}" for split in images.index]
+    )
     lost = int((changed["keras"] == changed["label"]).sum())
     won = int((changed["file"] == changed["label"]).sum())
     sure = int((changed["keras_probability"] >= min_confidence).sum())
     return (
-        f"{len(changed)} of {images} photos got another answer.\n"
+        f"Answers that changed: {here}.\n"
         f"Right before and wrong now: {lost}; wrong before and right now: {won}.\n"
         f"The model itself was sure ({min_confidence:.2f} or more) of {sure} of them."
     )
@@ -354,18 +445,24 @@ def strangers(told: Mapping[str, float], min_confidence: float) -> str:
     )
 
 
-def shipped(conversion: "pd.DataFrame", variant: str) -> str:
-    """Say how large the file that ships is, and how many answers it changed of all held-out photos.
+def shipped(
+    conversion: "pd.DataFrame", variant: str, interval: tuple[float, float], strange: float
+) -> str:
+    """Say in three lines what ships, what this run measured, and how far to trust it.
 
     Args:
         conversion: all rows of `conversion.csv`.
         variant: the one that ships.
+        interval: the 95 % interval of the share of answers that it changed.
+        strange: the share of strange pictures that got a sure answer.
     """
     rows = conversion[conversion["variant"] == variant]
     size = rows["bytes"].iloc[0]
     whole = conversion.loc[conversion["variant"] == "float32", "bytes"].iloc[0]
+    low, high = (100 * limit for limit in interval)
     return (
-        f"{variant} ships: {size / 1000:,.0f} KB, {100 * size / whole:.0f} % of float32.\nIt "
-        f"changed {rows['changed'].sum()} of {rows['images'].sum()} answers; its largest change in "
-        f"a probability is {_amount(rows['max_abs_diff'].max())}."
+        f"What: {variant}, {100 * size / whole:.0f} % as large as float32.\n"
+        f"This run: {rows['changed'].sum()} of {rows['images'].sum()} answers changed.\n"
+        f"How far to trust it: of photos like these, {low:.1f} % to {high:.1f} % may change; of "
+        f"others,\nexpect anything: {percent(strange)} of strange pictures got a sure answer."
     )

@@ -195,7 +195,11 @@ def require_variant(variant: str | None, conversion: pd.DataFrame) -> str:
 
 
 def verdict(
-    variant: str, conversion: pd.DataFrame, answered: pd.DataFrame, scores: Mapping[str, dict]
+    variant: str,
+    conversion: pd.DataFrame,
+    answered: pd.DataFrame,
+    scores: Mapping[str, dict],
+    strangers: Mapping,
 ) -> str:
     """Say in a few sentences what ships and how good it is, for the person who decides.
 
@@ -205,6 +209,7 @@ def verdict(
         answered: the released file's answers, as from `prediction_frame`, with `sure`, whether the
             highest probability reaches `min_confidence`.
         scores: for each split its figures, as from `score`.
+        strangers: what the file says about pictures of no class, as from `strangers_told`.
     """
     split = "test" if "test" in scores else "validation"
     photos = f"{split} photos" + ("" if split == "test" else " (also used to choose)")
@@ -215,6 +220,14 @@ def verdict(
     here = answered[answered["split"] == split]
     sure = here[here["sure"]]
     right = (sure["label"] == sure["predicted"]).mean()
+    warnings = []
+    if strangers["sure"]:
+        told = f"{strangers['sure']} of {strangers['pictures']} strange pictures"
+        warnings.append(f"it answers {told} as if sure")
+    if wrong := int((sure["label"] != sure["predicted"]).sum()):
+        warnings.append(
+            f"{wrong} of its {len(sure)} sure answers {'is' if wrong == 1 else 'are'} wrong"
+        )
     refused = conversion[(conversion["split"] == "validation") & ~conversion["passed"]]["variant"]
     sentences = [
         f"The gate passes release/model.tflite: the {variant} file, {row['bytes'] / 1000:,.0f} KB.",
@@ -232,4 +245,6 @@ def verdict(
         f"The gate refused {', '.join(refused) or 'no file'}.",
         *unmeasured(scores),
     ]
+    if warnings:
+        sentences.append("Before you ship it: " + ",\nand ".join(warnings) + ".")
     return "\n".join(sentences)

@@ -16,8 +16,12 @@ FILES = pd.DataFrame(
         "drop_low": -0.02,
         "drop_high": 0.05,
         "changed": 0,
+        "passed": True,
         "max_abs_diff": [1e-6, 0.004, 0.26],
         "latency_ms": [2.0, 3.0, 1.0],
+        "latency_p90_ms": [2.1, 3.1, 1.1],
+        "latency_1_thread_ms": [2.0, 3.0, 1.0],
+        "latency_1_thread_p90_ms": [2.1, 3.1, 1.1],
     }
 )
 AUDITS = pd.DataFrame(
@@ -26,18 +30,29 @@ AUDITS = pd.DataFrame(
         "output": "FLOAT32",
         "operators in floats": [67, 67, 0],
         "float islands": 0,
+        "TF Lite from": ["1.6.0", "1.15.0", "1.6.0"],
     },
     index=["float32", "float16", "int8"],
 )
 
 
+def test_in_turn():
+    wanted, near, far = np.array([1.0, 2.0]), np.array([1.1, 2.1]), np.array([1.5, 1.5])
+    assert readings.in_turn(wanted, far, near) == (
+        "The output is 0.500 off with nearest levels, 0.100 with errors pushed on:\npushing is "
+        "closer."
+    )
+    assert readings.in_turn(wanted, near, far).endswith("pushing is not closer here.")
+    assert readings.in_turn(wanted, near, near).endswith("pushing is not closer here.")
+
+
 def test_rounding():
     trained = np.array([[0.4, 1.6, -2.2, 127.0]])
     assert readings.rounding(trained, np.rint(trained)) == (
-        "Each of this layer's 4 weights went to its nearest level."
+        "The layer has 1 channel of 4 weights each.\nEach weight went to its nearest level."
     )
     said = readings.rounding(trained, np.array([[1.0, 2.0, -2.0, 127.0]]))
-    assert said == "Of this layer's 4 weights, 25.0 % went to a level other than their nearest."
+    assert said.endswith("\n25.0 % of the weights went to a level other than their nearest.")
 
 
 def test_closer_names_the_file_that_moves_less_beyond_chance():
@@ -57,7 +72,8 @@ def test_closer_finds_no_difference_within_chance():
     said = readings.closer(pd.DataFrame({"stock": one, "careful": other}))
     assert said == (
         "No difference beyond chance was found between stock and careful.\n"
-        "Of 4 photos, stock stayed closer on 2 and careful on 1 (sign test, p = 1)."
+        "Of 4 photos, stock stayed closer on 2 and careful on 1 (sign test, p = 1).\n"
+        "On 1 neither was closer: both moved exactly as far."
     )
     alike = readings.closer(pd.DataFrame({"stock": one, "careful": one}))
     assert alike.startswith("No difference beyond chance") and "closer on 0 and" in alike
@@ -100,13 +116,16 @@ def test_recipes():
 
 def test_kinds():
     assert readings.kinds(AUDITS) == (
-        "Every file is what its name says.\nWithout operators in floats: int8."
+        "Every file is what its name says.\nWithout operators in floats: int8.\n"
+        "The oldest TF Lite, 1.6.0, is enough for float32 and int8;\n"
+        "the newest, 1.15.0, is needed by float16."
     )
     table = AUDITS.assign(**{"it is": ["float32", "float32", "int8_mixed"]})
     table["operators in floats"], table["float islands"] = [67, 67, 3], [0, 0, 2]
+    table["TF Lite from"] = "2.1.0"
     assert readings.kinds(table) == (
         "Not what the name says: float16 is float32 and int8 is int8_mixed.\nEvery file has "
-        "operators in floats.\nFloat islands: int8 (2)."
+        "operators in floats.\nFloat islands: int8 (2).\nTF Lite 2.1.0 or newer runs every file."
     )
 
 
@@ -116,6 +135,19 @@ def test_alike():
     one = readings.alike(AUDITS.drop(columns="output"))
     assert one == "The same in every file: float islands 0."
     assert readings.alike(AUDITS[["it is"]]) == "No column is the same in all."
+
+
+def test_oldest_runtimes():
+    table = pd.DataFrame({"TF Lite from": ["1.6.0", "2.17.0", "2.7.0"]}, index=list("abc"))
+    assert readings.oldest_runtimes(table) == (
+        "The oldest TF Lite, 1.6.0, is enough for a;\nthe newest, 2.17.0, is needed by b."
+    )
+    turned = table.assign(**{"TF Lite from": ["2.7.0", "1.6.0", "2.7.0"]})
+    assert readings.oldest_runtimes(turned).endswith(
+        "for b;\nthe newest, 2.7.0, is needed by a and c."
+    )
+    said = readings.oldest_runtimes(table.assign(**{"TF Lite from": "1.6.0"}))
+    assert said == "TF Lite 1.6.0 or newer runs every file."
 
 
 def test_sizes():
@@ -159,24 +191,46 @@ def test_drops():
 
 
 def test_speed():
-    said = readings.speed(FILES)
-    assert said == (
-        "With two threads, int8 is fastest on this computer: 1.0 ms for one photo.\n"
-        "Slowest is float16, 3.0 ms; int8 takes 0.5 times as long as float32."
+    assert readings.speed(FILES) == (
+        "With one thread, int8 is fastest on this computer: 1.00 ms.\n"
+        "Slower: float32 2.00 ms and float16 3.00 ms."
     )
-    slow = readings.speed(FILES.assign(latency_ms=[2, 3, 9]))
-    assert "float32 is fastest on this computer: 2.0 ms" in slow
-    assert slow.endswith("Slowest is int8, 9.0 ms; int8 takes 4.5 times as long as float32.")
+    tied = readings.speed(FILES.assign(latency_1_thread_ms=[0.35, 0.31, 0.4]))
+    assert tied == (
+        "With one thread, float16 and float32 tie\n(within 20 %): 0.31 to 0.35 ms on this computer."
+        "\nSlower: int8 0.40 ms.\nErratic with one thread (p90 over twice the median): float32, "
+        "float16 and int8."
+    )
+    all_tied = readings.speed(FILES.assign(latency_1_thread_ms=2.0, latency_p90_ms=[2, 9, 1]))
+    assert "Slower" not in all_tied
+    assert all_tied.endswith("Erratic with two threads (p90 over twice the median): float16.")
+
+
+def test_beside_the_next():
+    order = ["int8", "float16", "float32"]
+    assert readings.beside_the_next(FILES, order, "int8") == (
+        "int8: 400 KB, 1.00 ms with one thread, 0 of 50 answers changed.\n"
+        "float16: 800 KB, 3.00 ms with one thread, 0 of 50 answers changed."
+    )
+    better = FILES.assign(bytes=[9, 300_000, 400_000], latency_1_thread_ms=[2.0, 1.1, 1.0])
+    assert readings.beside_the_next(better, order, "int8").endswith(
+        "\nfloat16 is smaller and no slower here: prefer it for processors."
+    )
+    slow = better.assign(latency_1_thread_ms=[2.0, 1.3, 1.0])
+    assert "prefer" not in readings.beside_the_next(slow, order, "int8")
+    refused = FILES.assign(passed=[True, False, True])
+    assert "\nfloat32: 1,600 KB" in readings.beside_the_next(refused, order, "int8")
+    assert readings.beside_the_next(FILES, order, "float32") == "No less wanted variant passes."
 
 
 def test_chosen():
     wanted = ["int8", "float16", "float32"]
-    assert readings.chosen(wanted, "int8") == (
-        "The most wanted variant keeps to all limits: int8 ships."
-    )
-    assert "but refused: int8.\nThe next" in readings.chosen(wanted, "float16")
-    last = readings.chosen(wanted, "float32")
-    assert "but refused: int8 and float16.\nThe next" in last and last.endswith("ships: float32.")
+    first = readings.chosen(FILES, wanted, "int8")
+    assert first.startswith("The most wanted variant keeps to all limits: int8 ships.\nint8: 400")
+    assert "but refused: int8.\nThe next" in readings.chosen(FILES, wanted, "float16")
+    last = readings.chosen(FILES, wanted, "float32")
+    assert "but refused: int8 and float16.\nThe next" in last
+    assert last.endswith("ships: float32.\nNo less wanted variant passes.")
 
 
 def test_both_answers():
@@ -186,33 +240,38 @@ def test_both_answers():
 
 
 def test_recall_changes():
+    photos = pd.DataFrame({"split": ["validation"] * 4 + ["test"], "label": "c"})
     rows = pd.DataFrame({"split": ["validation", "test"]})
     rows["recall_change_a"], rows["recall_change_b"] = [0.0, 0.0], [np.nan, 0.0]
-    assert readings.recall_changes(rows) == "No class lost or gained recall."
-    rows["recall_change_c"] = [-0.25, 0.1]
-    assert readings.recall_changes(rows) == (
-        "Lost most recall: c (validation), 25 points.\nGained most recall: c (test), 10 points."
+    assert readings.recall_changes(rows, photos) == "No class lost or gained recall."
+    rows["recall_change_c"] = [-0.25, 1.0]
+    assert readings.recall_changes(rows, photos) == (
+        "Lost most recall: c (validation), 1 of 4 photos.\n"
+        "Gained most recall: c (test), 1 of 1 photo."
     )
-    rows["recall_change_c"] = [0.0, 0.1]
-    assert readings.recall_changes(rows) == "Gained most recall: c (test), 10 points."
+    rows["recall_change_c"] = [0.5, 0.0]
+    said = readings.recall_changes(rows, photos)
+    assert said == "Gained most recall: c (validation), 2 of 4 photos."
 
 
 def test_changed_photos():
     changed = pd.DataFrame(
         {
+            "split": ["test", "test", "test"],
             "label": ["a", "b", "c"],
             "keras": ["a", "a", "a"],
             "file": ["b", "b", "b"],
             "keras_probability": [0.9, 0.4, 0.45],
         }
     )
-    said = readings.changed_photos(changed, 80, 0.5)
-    assert said == (
-        "3 of 80 photos got another answer.\nRight before and wrong now: 1; wrong before and right "
-        "now: 1.\nThe model itself was sure (0.50 or more) of 1 of them."
+    asked = pd.Series({"test": 63, "validation": 17})
+    assert readings.changed_photos(changed, asked, 0.5) == (
+        "Answers that changed: on test 3 of 63 and on validation none of 17.\n"
+        "Right before and wrong now: 1; wrong before and right now: 1.\n"
+        "The model itself was sure (0.50 or more) of 1 of them."
     )
-    assert readings.changed_photos(changed, 80, 0.95).endswith("sure (0.95 or more) of 0 of them.")
-    assert readings.changed_photos(changed[:0], 80, 0.5) == (
+    assert readings.changed_photos(changed, asked, 0.95).endswith("(0.95 or more) of 0 of them.")
+    assert readings.changed_photos(changed[:0], asked, 0.5) == (
         "Each of 80 photos got the model's own answer."
     )
 
@@ -268,12 +327,12 @@ def test_strangers():
 
 
 def test_shipped():
-    both = pd.concat([FILES, FILES.assign(split="test", changed=2, max_abs_diff=0.1)])
-    assert readings.shipped(both, "int8") == (
-        "int8 ships: 400 KB, 25 % of float32.\nIt changed 2 of 100 answers; its largest change in "
-        "a probability is 0.26."
+    both = pd.concat([FILES, FILES.assign(split="test", changed=2)])
+    assert readings.shipped(both, "int8", (0.006, 0.07), 0.88) == (
+        "What: int8, 25 % as large as float32.\nThis run: 2 of 100 answers changed.\n"
+        "How far to trust it: of photos like these, 0.6 % to 7.0 % may change; of others,\n"
+        "expect anything: 88 % of strange pictures got a sure answer."
     )
-    said = readings.shipped(FILES, "float32")
-    assert said.startswith(
-        "float32 ships: 1,600 KB, 100 % of float32.\nIt changed 0 of 50 answers;"
-    )
+    said = readings.shipped(FILES, "float32", (0.0, 0.07), 0.0)
+    assert said.startswith("What: float32, 100 % as large as float32.\nThis run: 0 of 50 answers")
+    assert said.endswith("expect anything: 0 % of strange pictures got a sure answer.")

@@ -186,13 +186,21 @@ def test_the_verdict_is_readable_for_the_person_who_decides():
             "sure": [True, False, True, False],
         }
     )
-    said = gate.verdict("float16", rows, answered, {"validation": SCORE})
+    strangers = {"pictures": 34, "sure": 30}
+    said = gate.verdict("float16", rows, answered, {"validation": SCORE}, strangers)
     assert "The gate passes release/model.tflite: the float16 file, 4,500 KB." in said
     assert "50.0 % of 4 validation photos (also used to choose)" in said
     assert "The trained model is right for 50.0 %; the file changed 2 of its answers." in said
     assert "sure of 2 of 4 photos, and 100.0 % of its sure answers are right." in said
     assert "Weakest class: melasma, with 5 of 10 recognised." in said
     assert "The gate refused int8." in said
+    assert said.endswith("\nBefore you ship it: it answers 30 of 34 strange pictures as if sure.")
+    scores, none = {"validation": SCORE}, {"pictures": 34, "sure": 0}
+    wrong = answered.assign(predicted=list("bbbb"))
+    said = gate.verdict("float16", rows, wrong, scores, none)
+    assert said.endswith("\nBefore you ship it: 1 of its 2 sure answers is wrong.")
+    said = gate.verdict("float16", rows, wrong.assign(sure=True), scores, strangers)
+    assert said.endswith("as if sure,\nand 2 of its 4 sure answers are wrong.")
 
 
 def test_the_verdict_is_plain_when_there_is_nothing_to_report():
@@ -200,7 +208,9 @@ def test_the_verdict_is_plain_when_there_is_nothing_to_report():
     rows = rows.assign(accuracy=1.0, bytes=1000, changed=0, passed=True)
     answered = pd.DataFrame({"split": ["test"], "label": "a", "predicted": "a", "sure": False})
     classes = {name: figures | {"recall": 1.0} for name, figures in SCORE["classes"].items()}
-    said = gate.verdict("int8", rows, answered, {"test": SCORE | {"classes": classes}})
+    none = {"pictures": 34, "sure": 0}
+    said = gate.verdict("int8", rows, answered, {"test": SCORE | {"classes": classes}}, none)
+    assert "Before you ship it" not in said
     assert "the file changed none of its answers." in said
     assert "It calls itself sure of none of the 1 photos." in said
     assert "Every photo of every class is recognised." in said
@@ -365,7 +375,8 @@ def test_a_class_that_was_not_measured_is_named_and_is_not_the_weakest(run):
     assert card.index("| melasma | 10 | 0.50 |") < card.index("| acne | 0 |")
     rows = table(("int8", "test", 0.0, 1.0)).assign(accuracy=0.9, bytes=1, changed=0, passed=True)
     answered = pd.DataFrame({"split": ["test"], "label": "a", "predicted": "a", "sure": True})
-    said = gate.verdict("int8", rows, answered, {"test": score})
+    none = {"pictures": 34, "sure": 0}
+    said = gate.verdict("int8", rows, answered, {"test": score}, none)
     assert "Weakest class: melasma, with 5 of 10 recognised." in said
     assert "no test photo shows acne" in said
 
