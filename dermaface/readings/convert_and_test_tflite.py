@@ -464,5 +464,6 @@ def shipped(
         f"What: {variant}, {100 * size / whole:.0f} % as large as float32.\n"
         f"This run: {rows['changed'].sum()} of {rows['images'].sum()} answers changed.\n"
         f"How far to trust it: on photos like these, {low:.1f} % to {high:.1f} % of answers may "
-        f"change;\non others, expect anything: {percent(strange)} of strange pictures got a sure answer."
+        f"change;\non others, expect anything: {percent(strange)} of strange pictures got a "
+        "sure answer."
     )
