@@ -260,7 +260,7 @@ def speed(rows: "pd.DataFrame") -> str:
         erratic = table[f"{column}_p90_ms"] > ERRATIC * table[f"{column}_ms"]
         if erratic.any():
             told.append(
-                f"Erratic with {threads} (p90 over twice the median): "
+                f"Erratic with {threads} (p90 over twice the median):\n"
                 f"{listed(list(table.index[erratic]))}."
             )
     return "\n".join(told)
@@ -463,6 +463,7 @@ def shipped(
     return (
         f"What: {variant}, {100 * size / whole:.0f} % as large as float32.\n"
         f"This run: {rows['changed'].sum()} of {rows['images'].sum()} answers changed.\n"
-        f"How far to trust it: of photos like these, {low:.1f} % to {high:.1f} % may change; of "
-        f"others,\nexpect anything: {percent(strange)} of strange pictures got a sure answer."
+        f"How far to trust it: on photos like these, {low:.1f} % to {high:.1f} % of answers may "
+        f"change;\non others, expect anything: {percent(strange)} of strange pictures got a "
+        "sure answer."
     )

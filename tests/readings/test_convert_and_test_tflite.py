@@ -198,12 +198,12 @@ def test_speed():
     tied = readings.speed(FILES.assign(latency_1_thread_ms=[0.35, 0.31, 0.4]))
     assert tied == (
         "With one thread, float16 and float32 tie\n(within 20 %): 0.31 to 0.35 ms on this computer."
-        "\nSlower: int8 0.40 ms.\nErratic with one thread (p90 over twice the median): float32, "
+        "\nSlower: int8 0.40 ms.\nErratic with one thread (p90 over twice the median):\nfloat32, "
         "float16 and int8."
     )
     all_tied = readings.speed(FILES.assign(latency_1_thread_ms=2.0, latency_p90_ms=[2, 9, 1]))
     assert "Slower" not in all_tied
-    assert all_tied.endswith("Erratic with two threads (p90 over twice the median): float16.")
+    assert all_tied.endswith("Erratic with two threads (p90 over twice the median):\nfloat16.")
 
 
 def test_beside_the_next():
@@ -330,8 +330,8 @@ def test_shipped():
     both = pd.concat([FILES, FILES.assign(split="test", changed=2)])
     assert readings.shipped(both, "int8", (0.006, 0.07), 0.88) == (
         "What: int8, 25 % as large as float32.\nThis run: 2 of 100 answers changed.\n"
-        "How far to trust it: of photos like these, 0.6 % to 7.0 % may change; of others,\n"
-        "expect anything: 88 % of strange pictures got a sure answer."
+        "How far to trust it: on photos like these, 0.6 % to 7.0 % of answers may change;\n"
+        "on others, expect anything: 88 % of strange pictures got a sure answer."
     )
     said = readings.shipped(FILES, "float32", (0.0, 0.07), 0.0)
     assert said.startswith("What: float32, 100 % as large as float32.\nThis run: 0 of 50 answers")
