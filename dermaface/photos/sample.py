@@ -16,13 +16,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 import difflib
 import functools
+import io
 import math
 from pathlib import Path
 import re
 
 import numpy as np
 from numpy.random import Generator
-from PIL import Image, ImageDraw
+from PIL import ExifTags, Image, ImageDraw, ImageOps
 
 NOTICE = "Trained on drawn pictures, not on photos: its answers on photos of skin are meaningless."
 MARKER = "SAMPLE.txt"
@@ -600,12 +601,74 @@ def draw(class_name: str, rng: Generator) -> Image.Image:
     return Image.fromarray(_photograph(skin, rng))
 
 
+# --- A defect for each class ----------------------------------------------------------------------
+
+MOST_PER_CLASS = 10_000
+PLANTED_NUMBER = MOST_PER_CLASS  # the number of a class's planted file, above all others
+PICTURE_NAME = re.compile(rf"(\w+)/\1_(\d{{4}}|{PLANTED_NUMBER})\.jpg")
+PLANTED = {
+    "acne": "cut short: the second half of the file is missing",
+    "actinic_keratosis": "blurred",
+    "dark_circles": "dark_circles_0000.jpg, mirrored",
+    "herpes": "empty: 0 bytes",
+    "melasma": "a moving picture",
+    "milia": "dark",
+    "normal_skin": "a web page that is named like a picture",
+    "rosacea": "one picture in two classes: the same file as acne/acne_0000.jpg",
+    "tinea_versicolor": "tinea_versicolor_0000.jpg, scaled down and compressed again",
+    "vitiligo": "vitiligo_0000.jpg with a narrow border cut off",
+    "wrinkles": "stored lying down; the EXIF orientation in it, 6, tells how to turn it",
+}
+
+
+def _planted_file(class_name: str, seed: int) -> bytes:
+    """Return the content of a class's planted file, made of a picture of its own or the first."""
+    own = _draw_numbered(class_name, PLANTED_NUMBER, seed)
+    first = _draw_numbered("acne" if class_name == "rosacea" else class_name, 0, seed)
+    match class_name:
+        case "acne":
+            content = _jpeg(own)
+            return content[: len(content) // 2]
+        case "actinic_keratosis":
+            return _jpeg(own.reduce(8).resize(own.size))
+        case "dark_circles":
+            return _jpeg(ImageOps.mirror(first))
+        case "herpes":
+            return b""
+        case "melasma":
+            moving = io.BytesIO()
+            own.save(moving, format="GIF", save_all=True, append_images=[ImageOps.mirror(own)])
+            return moving.getvalue()
+        case "milia":
+            shape = (own.height, own.width, 1)
+            noise = np.random.default_rng(seed).integers(0, 7, shape, dtype=np.uint8)
+            return _jpeg(Image.fromarray(np.asarray(own) // 8 + noise))
+        case "normal_skin":
+            return b"<!DOCTYPE html>\n<title>404 Not Found</title>\n<h1>Not Found</h1>\n"
+        case "rosacea":
+            return _jpeg(first)
+        case "tinea_versicolor":
+            return _jpeg(first.resize((first.width * 2 // 3, first.height * 2 // 3)), quality=40)
+        case "vitiligo":
+            return _jpeg(ImageOps.crop(first, round(0.03 * min(first.size))))
+        case "wrinkles":
+            exif = Image.Exif()
+            exif[ExifTags.Base.Orientation] = 6  # a viewer turns it a quarter to the right
+            return _jpeg(own.rotate(90, expand=True), exif=exif)
+    raise ValueError(f"The class {class_name!r} has no planted file.")
+
+
 # --- The folder -----------------------------------------------------------------------------------
 
 
 def is_sample(folder: str | Path) -> bool:
     """Tell whether `folder` is a sample set: whether `write_sample`'s marker file is there."""
     return (Path(folder) / MARKER).is_file()
+
+
+def _picture_name(class_name: str, number: int) -> str:
+    """Return the path of a picture in a sample set."""
+    return f"{class_name}/{class_name}_{number:04d}.jpg"
 
 
 def _earlier_pictures(folder: Path) -> list[Path]:
@@ -621,7 +684,7 @@ def _earlier_pictures(folder: Path) -> list[Path]:
         name = path.relative_to(folder).as_posix()
         if re.search(r"(^|/)\.", name):
             continue  # hidden files (.DS_Store and the like) stay where they are
-        if ours and path.is_file() and re.fullmatch(r"(\w+)/\1_\d{4}\.jpg", name):
+        if ours and path.is_file() and PICTURE_NAME.fullmatch(name):
             pictures.append(path)
         elif path.is_symlink() or not (ours and (name == MARKER or name in CLASS_NAMES)):
             raise ValueError(
@@ -631,7 +694,9 @@ def _earlier_pictures(folder: Path) -> list[Path]:
     return pictures
 
 
-def write_sample(folder: str | Path, images_per_class: int = 40, seed: int = 0) -> Path:
+def write_sample(
+    folder: str | Path, images_per_class: int = 40, seed: int = 0, defects: bool = True
+) -> Path:
     """Write the sample set as a folder of class folders, `CLASS/CLASS_0000.jpg` and so on.
 
     Picture k of a class depends on `seed`, class and k alone: a larger set holds the smaller one.
@@ -641,6 +706,8 @@ def write_sample(folder: str | Path, images_per_class: int = 40, seed: int = 0) 
         folder: where to write; made if it is not there.
         images_per_class: 1..10000.
         seed: 0 or more.
+        defects: whether each class gets one more file, `CLASS/CLASS_10000.jpg`, with a defect that
+            collections of photos have. `SAMPLE.txt` in the folder lists what is wrong with each.
 
     Returns:
         The folder as a `Path`.
@@ -649,24 +716,49 @@ def write_sample(folder: str | Path, images_per_class: int = 40, seed: int = 0) 
         ValueError: a number is out of range, or `folder` holds anything but a sample set.
     """
     folder = Path(folder)
-    if not 1 <= images_per_class <= 10000 or seed < 0:
+    if not 1 <= images_per_class <= MOST_PER_CLASS or seed < 0:
         raise ValueError(
-            "The sample set takes 1 to 10000 images_per_class and a seed of 0 or more, not "
-            f"{images_per_class} and {seed}."
+            f"The sample set takes 1 to {MOST_PER_CLASS} images_per_class and a seed of 0 or more, "
+            f"not {images_per_class} and {seed}."
         )
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; the sample set needs a folder.")
     stale = set(_earlier_pictures(folder))
     folder.mkdir(parents=True, exist_ok=True)
     # The marker comes first, so that a set whose writing was cut short can be written again.
-    (folder / MARKER).write_text(f"{TITLE}.\n{NOTICE}\n", encoding="utf-8")
-    for index, name in enumerate(CLASS_NAMES):
+    (folder / MARKER).write_text("\n".join(_notes(defects)) + "\n", encoding="utf-8")
+    for name in CLASS_NAMES:
         (folder / name).mkdir(exist_ok=True)
         for k in range(images_per_class):
-            path = folder / name / f"{name}_{k:04d}.jpg"
-            image = draw(name, np.random.default_rng([seed, index, k]))
-            image.save(path, format="JPEG", quality=90)
+            path = folder / _picture_name(name, k)
+            path.write_bytes(_jpeg(_draw_numbered(name, k, seed)))
+            stale.discard(path)
+        if defects:
+            path = folder / _picture_name(name, PLANTED_NUMBER)
+            path.write_bytes(_planted_file(name, seed))
             stale.discard(path)
     for path in stale:
         path.unlink()
     return folder
+
+
+def _notes(defects: bool) -> list[str]:
+    """Return the lines of `SAMPLE.txt`: one for each planted file, after what the set is."""
+    lines = [f"{TITLE}.", NOTICE]
+    if defects:
+        lines += ["", "One file of each class was given a defect, for you to find:"]
+        lines += [f"{_picture_name(n, PLANTED_NUMBER)}: {PLANTED[n]}" for n in CLASS_NAMES]
+    return lines
+
+
+def _draw_numbered(class_name: str, number: int, seed: int) -> Image.Image:
+    """Draw the picture of a set that has this number in its class."""
+    index = CLASS_NAMES.index(class_name)
+    return draw(class_name, np.random.default_rng([seed, index, number]))
+
+
+def _jpeg(picture: Image.Image, quality: int = 90, **options: object) -> bytes:
+    """Return a picture as the content of a JPEG file."""
+    content = io.BytesIO()
+    picture.save(content, format="JPEG", quality=quality, **options)
+    return content.getvalue()
