@@ -75,8 +75,12 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def sample_folder(tmp_path_factory):
-    """Return a sample set of twelve pictures per class, without defects."""
-    return sample.write_sample(tmp_path_factory.mktemp("data") / "sample", 12, defects=False)
+    """Return a sample set of twelve pictures per class, without defects.
+
+    Of its seed, no answer of the small model is a near tie, which any rounding could turn.
+    """
+    folder = tmp_path_factory.mktemp("data") / "sample"
+    return sample.write_sample(folder, 12, seed=3, defects=False)
 
 
 @pytest.fixture(scope="session")
