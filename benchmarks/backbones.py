@@ -47,7 +47,7 @@ def main() -> None:
         ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool,
     ):
         folder = Path(folder)
-        root, frame = images.find_images(sample.write_sample(folder / "sample", 20))
+        root, frame = images.find_images(sample.write_sample(folder / "sample", 20, defects=False))
         frame = frame.sample(frac=1, random_state=0).reset_index(drop=True)
         for name in options.names or [*backbones.BACKBONES, "hub"]:
             row = pool.submit(try_backbone, name, folder / name, root, frame, options).result()

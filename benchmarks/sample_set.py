@@ -33,9 +33,11 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        train = load(sample.write_sample(folder / "train"))
+        train = load(sample.write_sample(folder / "train", defects=False))
         fresh = load(
-            sample.write_sample(folder / "fresh", options.images_per_class, seed=FRESH_SEED)
+            sample.write_sample(
+                folder / "fresh", options.images_per_class, seed=FRESH_SEED, defects=False
+            )
         )
         print(f"fresh set: {len(fresh[1])} pictures; trained on 440 or fewer\n")
         print(f"logistic regression on mean RGB              {mean_rgb_accuracy(train, fresh):.3f}")

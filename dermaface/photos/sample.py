@@ -16,13 +16,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 import difflib
 import functools
+import io
 import math
 from pathlib import Path
 import re
 
 import numpy as np
 from numpy.random import Generator
-from PIL import Image, ImageDraw
+from PIL import ExifTags, Image, ImageDraw, ImageOps
 
 NOTICE = "Trained on drawn pictures, not on photos: its answers on photos of skin are meaningless."
 MARKER = "SAMPLE.txt"
@@ -36,6 +37,9 @@ TONES = np.array([
 IRIS_COLOURS = np.array([(60, 38, 26), (96, 62, 34), (84, 98, 66), (80, 112, 140)]) / 255
 WHITE = np.array([0.97, 0.94, 0.90])
 DARK = np.array([0.10, 0.07, 0.06])
+
+# Sides of the pictures in pixels, and the smallest ratio between short and long.
+SMALLEST, LARGEST, NARROWEST = 96, 640, 0.75
 
 Window = tuple[slice, slice]  # of rows and columns
 Disc = tuple[float, float, float]  # x, y, radius
@@ -53,7 +57,7 @@ class Skin:
         side: the shorter side in pixels.
         tone: the skin's own colour, RGB 0..1.
         albedo: the surface's colour before light falls on it, RGB 0..1.
-        relief: the surface's height in pixels.
+        relief: the surface's height, in units of the shorter side.
         gloss: light that the surface mirrors, 0..1.
         light: unit vector `(x, y)` towards the light.
         severity: 0 for the mildest signs of a class, 1 for the strongest.
@@ -77,8 +81,13 @@ class Skin:
 
 def _ramp(values: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
     """Rise smoothly from 0 at `low` to 1 at `high`; fall if `low > high`."""
-    t = np.clip((values - low) / (high - low), 0.0, 1.0)
-    return t * t * (3.0 - 2.0 * t)
+    t = (values - low) / (high - low)
+    np.clip(t, 0.0, 1.0, out=t)
+    falling = -2.0 * t
+    falling += 3.0
+    t *= t
+    t *= falling
+    return t
 
 
 def _band(values: np.ndarray, width: float) -> np.ndarray:
@@ -86,7 +95,7 @@ def _band(values: np.ndarray, width: float) -> np.ndarray:
     return _ramp(np.abs(values), width, 0.0)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=64)
 def _spline(size: int, cells: int) -> np.ndarray:
     """Return the `(size, cells + 3)` matrix that lays a smooth curve through random values."""
     position = (np.arange(size) + 0.5) * (cells / size)
@@ -116,8 +125,11 @@ def _noise(rng: Generator, shape: tuple[int, ...], *cells: int) -> np.ndarray:
 
 def _tint(skin: Skin, mask: np.ndarray, colour: np.ndarray, where: Window = np.s_[:, :]) -> None:
     """Blend `colour` over the window `where` of the skin, as far as `mask` (0..1) says."""
-    part = skin.albedo[:, where[0], where[1]]
-    part += (colour[:, None, None] - part) * mask
+    kept = 1.0 - mask
+    for channel, level in zip(skin.albedo, colour, strict=True):
+        part = channel[where]
+        part *= kept
+        part += level * mask
 
 
 def _red(skin: Skin, depth: float = 1.0) -> np.ndarray:
@@ -221,18 +233,28 @@ def _strokes(skin: Skin, lines: Sequence[Line]) -> np.ndarray:
 # --- What may be on any skin ----------------------------------------------------------------------
 
 
+def _picture_size(rng: Generator) -> tuple[int, int]:
+    """Return rows and columns: most pictures are small, as on the web, and some are large."""
+    long = round(SMALLEST / NARROWEST * (LARGEST * NARROWEST / SMALLEST) ** rng.beta(1.2, 2.4))
+    short = round(long * rng.uniform(NARROWEST, 1))
+    return (long, short) if rng.uniform() < 0.5 else (short, long)
+
+
 def _bare_skin(rng: Generator) -> Skin:
     """Return a new scene: skin of some tone, unevenly coloured, with pores and fine texture."""
-    rows, columns = (int(n) for n in rng.integers(144, 185, 2))
-    side, shape = min(rows, columns), (rows, columns)
+    shape = rows, columns = _picture_size(rng)
+    side = min(shape)
     place = rng.uniform(0, len(TONES) - 1)
     tone = np.array([np.interp(place, range(len(TONES)), TONES[:, k]) for k in range(3)]) / 255
     mottle = 1 + rng.uniform(0.0, 0.035) * _noise(rng, shape, 3, 6, 12)
     flush = mottle - 0.025 * _noise(rng, shape, 2, 4)
-    relief = rng.uniform(0.08, 0.3) * _noise(rng, shape, int(rng.integers(34, 60)), 90)
+    rough = rng.uniform(0.0008, 0.0016)
+    relief = rough * _noise(rng, shape, int(rng.integers(34, 60)), 90)
+    if side > 270:  # Bumps of three pixels, which only a large picture shows.
+        relief += 0.5 * rough * _noise(rng, shape, side // 3)
     pores = rng.integers(1, [rows - 1, columns - 1], (int(rng.integers(80, 400)), 2))
     for k in (-1, 0, 1):
-        relief[pores[:, 0] + k, pores[:, 1]] -= 0.2
+        relief[pores[:, 0] + k, pores[:, 1]] -= 0.0012
     angle = rng.normal(-math.pi / 2, 0.9)
     return Skin(
         x=np.broadcast_to((np.arange(columns) + 0.5 - columns / 2) / side, shape),
@@ -243,7 +265,7 @@ def _bare_skin(rng: Generator) -> Skin:
         relief=relief,
         gloss=np.zeros(shape),
         light=(math.cos(angle), math.sin(angle)),
-        severity=rng.beta(2.6, 1.5),
+        severity=rng.beta(3.6, 1.2),
     )
 
 
@@ -286,7 +308,7 @@ def _draw_mouth(skin: Skin, rng: Generator) -> None:
     lips = _ramp(v - upper, -0.012, 0.012) * _ramp(lower - v, -0.012, 0.012)
     _tint(skin, lips * rng.uniform(0.5, 0.85), _red(skin, 1.1) * rng.uniform(0.8, 0.95))
     _tint(skin, 0.8 * lips * _band(v, 0.02), 0.35 * _red(skin))
-    skin.relief += 3.0 * lips * (1 - np.abs(v) / 0.3)
+    skin.relief += 0.018 * lips * (1 - np.abs(v) / 0.3)
 
 
 def _draw_mole(skin: Skin, rng: Generator) -> None:
@@ -294,7 +316,7 @@ def _draw_mole(skin: Skin, rng: Generator) -> None:
     x, y, radius = rng.uniform(-0.45, 0.45), rng.uniform(-0.45, 0.45), rng.uniform(0.012, 0.03)
     where, d = _spot(skin, x, y, radius, stretch=rng.uniform(1, 1.3), angle=rng.uniform(0, 3))
     _tint(skin, _ramp(d, 1.2, 0.7) * rng.uniform(0.6, 0.95), 0.35 * skin.tone, where)
-    skin.relief[where] += skin.side * radius * 0.3 * _ramp(d, 1.2, 0.2)
+    skin.relief[where] += radius * 0.3 * _ramp(d, 1.2, 0.2)
 
 
 def _draw_freckles(skin: Skin, rng: Generator) -> None:
@@ -333,7 +355,7 @@ def _draw_bump(
     inflamed = 0.45 * _ramp(d, 2.3, 0.5) + 0.5 * _ramp(d, 1.2, 0.6)
     _tint(skin, strength * inflamed, _red(skin, 1.15), where)
     _tint(skin, head * _ramp(d, 0.66, 0.36), WHITE * np.array([1, 0.96, 0.78]) * _glow(skin), where)
-    skin.relief[where] += skin.side * radius * 0.5 * _ramp(d, 1.3, 0.0)
+    skin.relief[where] += radius * 0.5 * _ramp(d, 1.3, 0.0)
 
 
 def _glow(skin: Skin) -> float:
@@ -346,8 +368,8 @@ def _distract(skin: Skin, rng: Generator) -> None:
     for draw_one, chance in (
         (_draw_mole, 0.3),
         (_draw_freckles, 0.18),
-        (_draw_cloud, 0.45),
-        (_draw_cloud, 0.15),
+        (_draw_cloud, 0.35),
+        (_draw_cloud, 0.1),
     ):
         if rng.uniform() < chance:
             draw_one(skin, rng)
@@ -381,7 +403,7 @@ def _actinic_keratosis(skin: Skin, rng: Generator) -> None:
     flakes = _ramp(grain, -0.1, 1.3) * _ramp(mask, 0.3, 0.9)
     crust = WHITE * np.array([1.0, 0.94, 0.80]) * _glow(skin)
     _tint(skin, flakes * (0.45 + 0.4 * skin.severity), crust)
-    skin.relief += mask * (0.8 + 1.0 * flakes + 0.5 * grain)
+    skin.relief += 0.006 * mask * (0.8 + 1.0 * flakes + 0.5 * grain)
 
 
 def _dark_circles(skin: Skin, rng: Generator) -> None:
@@ -394,9 +416,9 @@ def _dark_circles(skin: Skin, rng: Generator) -> None:
     ring *= _ramp(np.abs(u), 1.15 * half, 0.9 * half)
     ring *= np.clip(1 + 0.12 * _noise(rng, u.shape, 8), 0, 1)
     shade = skin.tone * np.array([(0.55, 0.43, 0.52), (0.56, 0.46, 0.40)])[rng.integers(2)]
-    _tint(skin, ring * (0.45 + 0.45 * skin.severity), shade)
+    _tint(skin, ring * (0.55 + 0.4 * skin.severity), shade)
     bag = _band(below - 0.8 * depth, 0.05) * _ramp(np.abs(u), 1.1 * half, 0.5 * half)
-    skin.relief -= bag * rng.uniform(0.5, 2.0)
+    skin.relief -= bag * rng.uniform(0.003, 0.012)
 
 
 def _herpes(skin: Skin, rng: Generator) -> None:
@@ -404,14 +426,14 @@ def _herpes(skin: Skin, rng: Generator) -> None:
     x, y, spread = rng.uniform(-0.22, 0.22), rng.uniform(-0.25, 0.15), rng.uniform(0.14, 0.22)
     base = _patch(rng, skin, x, y, 1.25 * spread, 0.35, 0.2)
     _tint(skin, base * (0.6 + 0.35 * skin.severity), _red(skin, 1.2))
-    skin.relief += 2.0 * base
+    skin.relief += 0.012 * base
     count = int(rng.integers(7, 10) + 9 * skin.severity)
     fluid = 0.7 * WHITE * np.array([1.0, 0.94, 0.80]) * _glow(skin) + 0.3 * _red(skin)
     for a, b, radius in _scatter(rng, count, (0.028, 0.052), (x, y, spread, 0.85 * spread), 0.85):
         where, d = _spot(skin, a, b, radius)
         _tint(skin, _ramp(d, 1.3, 0.95) * 0.5, 0.75 * _red(skin, 1.3), where)
         _tint(skin, _ramp(d, 1.0, 0.6) * (0.45 + 0.35 * skin.severity), fluid, where)
-        skin.relief[where] += skin.side * radius * 0.5 * _ramp(d, 1.1, 0.15)
+        skin.relief[where] += radius * 0.5 * _ramp(d, 1.1, 0.15)
         a, b = a + 0.4 * radius * skin.light[0], b + 0.4 * radius * skin.light[1]
         where, d = _spot(skin, a, b, 0.34 * radius)
         skin.gloss[where] += _ramp(d, 1.2, 0.3) * rng.uniform(0.35, 0.6)
@@ -443,7 +465,7 @@ def _milia(skin: Skin, rng: Generator) -> None:
         where, d = _spot(skin, x, y, radius, 1.5)
         _tint(skin, _ramp(d, 1.5, 1.0) * 0.25, 0.7 * skin.tone, where)
         _tint(skin, _ramp(d, 1.05, 0.7) * (0.65 + 0.3 * skin.severity), pearl, where)
-        skin.relief[where] += skin.side * radius * 0.7 * _ramp(d, 1.15, 0.0)
+        skin.relief[where] += radius * 0.7 * _ramp(d, 1.15, 0.0)
 
 
 def _rosacea(skin: Skin, rng: Generator) -> None:
@@ -477,7 +499,7 @@ def _tinea_versicolor(skin: Skin, rng: Generator) -> None:
     _tint(skin, mask * (0.5 + 0.45 * skin.severity), colour)
     scale = _ramp(_noise(rng, shape, 44, 80), 0.4, 1.4) * mask
     _tint(skin, 0.4 * scale, WHITE * _glow(skin))
-    skin.relief += 0.9 * scale + 0.6 * mask
+    skin.relief += 0.006 * (0.9 * scale + 0.6 * mask)
 
 
 def _vitiligo(skin: Skin, rng: Generator) -> None:
@@ -511,7 +533,7 @@ def _wrinkles(skin: Skin, rng: Generator) -> None:
         reach, width = rng.uniform(0.4, 0.75), rng.uniform(0.018, 0.034)
         crease = _band(v - at - rng.normal(0, 0.05) * u, width)
         crease *= _ramp(np.abs(u - rng.uniform(-0.15, 0.15)), reach, 0.6 * reach)
-        skin.relief -= skin.side * width * crease * (0.5 + 0.6 * skin.severity)
+        skin.relief -= width * crease * (0.7 + 0.5 * skin.severity)
         _tint(skin, 0.4 * crease * crease, 0.45 * skin.tone)
 
 
@@ -530,40 +552,48 @@ SIGNS = {
 }
 CLASS_NAMES = tuple(SIGNS)
 # Where an eye or a mouth belongs to the signs, other classes have one often enough to mislead.
-EYE_CHANCE = {"dark_circles": 1.0, "normal_skin": 0.3, "milia": 0.35, "wrinkles": 0.3}
+EYE_CHANCE = {"dark_circles": 1.0, "normal_skin": 0.15, "milia": 0.25, "wrinkles": 0.15}
 MOUTH_CHANCE = {"herpes": 0.5}
 
 
 # --- From the scene to the picture ----------------------------------------------------------------
 
 
-def _blur(image: np.ndarray, sigma: float) -> np.ndarray:
-    """Blur `(3, height, width)` with five taps each way, enough for `sigma` up to 1.1."""
+def _blur(plane: np.ndarray, sigma: float) -> np.ndarray:
+    """Blur `(height, width)` with five taps each way, enough for `sigma` up to 1.1."""
     near, far = (math.exp(-((k / sigma) ** 2) / 2) for k in (1, 2))
     middle = 1 / (1 + 2 * near + 2 * far)
     near, far = near * middle, far * middle
-    p = np.pad(image, ((0, 0), (2, 2), (0, 0)), mode="edge")
-    p = middle * image + near * (p[:, 1:-3] + p[:, 3:-1]) + far * (p[:, :-4] + p[:, 4:])
-    image = p
-    p = np.pad(image, ((0, 0), (0, 0), (2, 2)), mode="edge")
-    return middle * image + near * (p[..., 1:-3] + p[..., 3:-1]) + far * (p[..., :-4] + p[..., 4:])
+    for _ in range(2):  # down, then across
+        p = np.pad(plane, ((2, 2), (0, 0)), mode="edge")
+        plane = middle * plane
+        plane += near * (p[1:-3] + p[3:-1])
+        plane += far * (p[:-4] + p[4:])
+        plane = plane.T
+    return plane
 
 
 def _photograph(skin: Skin, rng: Generator) -> np.ndarray:
     """Return the scene as pixels `(height, width, 3)`, uint8: light, colour cast, blur, noise."""
-    down, right = np.gradient(skin.relief)
+    down, right = np.gradient(skin.relief, 1 / skin.side)
     facing = -(right * skin.light[0] + down * skin.light[1])
     fall = skin.x * skin.light[0] + skin.y * skin.light[1]
     light = 1 + np.clip(rng.uniform(0.22, 0.36) * facing, -0.55, 0.45)
-    light *= rng.uniform(0.78, 1.06) * (1 + rng.uniform(0, 0.45) * fall)
-    image = skin.albedo * light
-    image += skin.gloss
-    warm = rng.normal(0, 0.04)
-    image *= rng.normal([1 + warm, 1, 1 - warm], 0.012)[:, None, None]
-    image = _blur(image, rng.uniform(0.35, 1.1))
-    image += rng.normal(0, rng.uniform(0.004, 0.018), skin.x.shape)
-    pixels = np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8)
-    return np.ascontiguousarray(pixels.transpose(1, 2, 0))
+    light *= rng.uniform(0.80, 0.97) * (1 + rng.uniform(0, 0.45) * fall)
+    warm = rng.normal(0, 0.03)
+    cast = rng.normal([1 + warm, 1, 1 - warm], 0.012)
+    sigma, grain = rng.uniform(0.35, 0.85), rng.uniform(0.008, 0.018)
+    noise = rng.normal(0, 255 * grain, skin.x.shape)
+    pixels = np.empty((*skin.x.shape, 3), dtype=np.uint8)
+    for k in range(3):
+        plane = skin.albedo[k] * light
+        plane += skin.gloss
+        plane = _blur(plane, sigma)
+        plane *= 255 * cast[k]
+        plane += noise
+        np.clip(plane, 0, 255, out=plane)
+        pixels[..., k] = np.rint(plane, out=plane)
+    return pixels
 
 
 def draw(class_name: str, rng: Generator) -> Image.Image:
@@ -574,7 +604,7 @@ def draw(class_name: str, rng: Generator) -> Image.Image:
         rng: a `numpy.random.Generator`; its state decides the picture.
 
     Returns:
-        An RGB `PIL.Image.Image` of 144 to 184 pixels a side.
+        An RGB `PIL.Image.Image` of 96 to 640 pixels a side.
 
     Raises:
         ValueError: the class is unknown.
@@ -595,9 +625,66 @@ def draw(class_name: str, rng: Generator) -> Image.Image:
         _draw_eye(skin, rng)
     elif rng.uniform() < MOUTH_CHANCE.get(class_name, 0.12):
         _draw_mouth(skin, rng)
-    if rng.uniform() < 0.25:
+    if rng.uniform() < 0.2:
         _draw_hair(skin, rng)
     return Image.fromarray(_photograph(skin, rng))
+
+
+# --- A defect for each class ----------------------------------------------------------------------
+
+MOST_PER_CLASS = 10_000
+PLANTED_NUMBER = MOST_PER_CLASS  # the number of a class's planted file, above all others
+PICTURE_NAME = re.compile(rf"(\w+)/\1_(\d{{4}}|{PLANTED_NUMBER})\.jpg")
+PLANTED = {
+    "acne": "cut short: the second half of the file is missing",
+    "actinic_keratosis": "blurred",
+    "dark_circles": "dark_circles_0000.jpg, mirrored",
+    "herpes": "empty: 0 bytes",
+    "melasma": "a moving picture",
+    "milia": "dark",
+    "normal_skin": "a web page that is named like a picture",
+    "rosacea": "one picture in two classes: the same file as acne/acne_0000.jpg",
+    "tinea_versicolor": "tinea_versicolor_0000.jpg, scaled down and compressed again",
+    "vitiligo": "vitiligo_0000.jpg with a narrow border cut off",
+    "wrinkles": "stored lying down; the EXIF orientation in it, 6, tells how to turn it",
+}
+
+
+def _planted_file(class_name: str, seed: int) -> bytes:
+    """Return the content of a class's planted file, made of a picture of its own or the first."""
+    own = _draw_numbered(class_name, PLANTED_NUMBER, seed)
+    first = _draw_numbered("acne" if class_name == "rosacea" else class_name, 0, seed)
+    match class_name:
+        case "acne":
+            content = _jpeg(own)
+            return content[: len(content) // 2]
+        case "actinic_keratosis":
+            return _jpeg(own.resize((24, 24)).resize(own.size))
+        case "dark_circles":
+            return _jpeg(ImageOps.mirror(first))
+        case "herpes":
+            return b""
+        case "melasma":
+            moving = io.BytesIO()
+            own.save(moving, format="GIF", save_all=True, append_images=[ImageOps.mirror(own)])
+            return moving.getvalue()
+        case "milia":
+            shape = (own.height, own.width, 1)
+            noise = np.random.default_rng(seed).integers(0, 10, shape, dtype=np.uint8)
+            return _jpeg(Image.fromarray(np.asarray(own) // 8 + noise))
+        case "normal_skin":
+            return b"<!DOCTYPE html>\n<title>404 Not Found</title>\n<h1>Not Found</h1>\n"
+        case "rosacea":
+            return _jpeg(first)
+        case "tinea_versicolor":
+            return _jpeg(first.resize((first.width * 2 // 3, first.height * 2 // 3)), quality=40)
+        case "vitiligo":
+            return _jpeg(ImageOps.crop(first, round(0.03 * min(first.size))))
+        case "wrinkles":
+            exif = Image.Exif()
+            exif[ExifTags.Base.Orientation] = 6  # a viewer turns it a quarter to the right
+            return _jpeg(own.rotate(90, expand=True), exif=exif)
+    raise ValueError(f"The class {class_name!r} has no planted file.")
 
 
 # --- The folder -----------------------------------------------------------------------------------
@@ -606,6 +693,11 @@ def draw(class_name: str, rng: Generator) -> Image.Image:
 def is_sample(folder: str | Path) -> bool:
     """Tell whether `folder` is a sample set: whether `write_sample`'s marker file is there."""
     return (Path(folder) / MARKER).is_file()
+
+
+def _picture_name(class_name: str, number: int) -> str:
+    """Return the path of a picture in a sample set."""
+    return f"{class_name}/{class_name}_{number:04d}.jpg"
 
 
 def _earlier_pictures(folder: Path) -> list[Path]:
@@ -621,7 +713,7 @@ def _earlier_pictures(folder: Path) -> list[Path]:
         name = path.relative_to(folder).as_posix()
         if re.search(r"(^|/)\.", name):
             continue  # hidden files (.DS_Store and the like) stay where they are
-        if ours and path.is_file() and re.fullmatch(r"(\w+)/\1_\d{4}\.jpg", name):
+        if ours and path.is_file() and PICTURE_NAME.fullmatch(name):
             pictures.append(path)
         elif path.is_symlink() or not (ours and (name == MARKER or name in CLASS_NAMES)):
             raise ValueError(
@@ -631,7 +723,9 @@ def _earlier_pictures(folder: Path) -> list[Path]:
     return pictures
 
 
-def write_sample(folder: str | Path, images_per_class: int = 40, seed: int = 0) -> Path:
+def write_sample(
+    folder: str | Path, images_per_class: int = 40, seed: int = 0, defects: bool = True
+) -> Path:
     """Write the sample set as a folder of class folders, `CLASS/CLASS_0000.jpg` and so on.
 
     Picture k of a class depends on `seed`, class and k alone: a larger set holds the smaller one.
@@ -641,6 +735,8 @@ def write_sample(folder: str | Path, images_per_class: int = 40, seed: int = 0) 
         folder: where to write; made if it is not there.
         images_per_class: 1..10000.
         seed: 0 or more.
+        defects: whether each class gets one more file, `CLASS/CLASS_10000.jpg`, with a defect that
+            collections of photos have. `SAMPLE.txt` in the folder lists what is wrong with each.
 
     Returns:
         The folder as a `Path`.
@@ -649,24 +745,49 @@ def write_sample(folder: str | Path, images_per_class: int = 40, seed: int = 0) 
         ValueError: a number is out of range, or `folder` holds anything but a sample set.
     """
     folder = Path(folder)
-    if not 1 <= images_per_class <= 10000 or seed < 0:
+    if not 1 <= images_per_class <= MOST_PER_CLASS or seed < 0:
         raise ValueError(
-            "The sample set takes 1 to 10000 images_per_class and a seed of 0 or more, not "
-            f"{images_per_class} and {seed}."
+            f"The sample set takes 1 to {MOST_PER_CLASS} images_per_class and a seed of 0 or more, "
+            f"not {images_per_class} and {seed}."
         )
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; the sample set needs a folder.")
     stale = set(_earlier_pictures(folder))
     folder.mkdir(parents=True, exist_ok=True)
     # The marker comes first, so that a set whose writing was cut short can be written again.
-    (folder / MARKER).write_text(f"{TITLE}.\n{NOTICE}\n", encoding="utf-8")
-    for index, name in enumerate(CLASS_NAMES):
+    (folder / MARKER).write_text("\n".join(_notes(defects)) + "\n", encoding="utf-8")
+    for name in CLASS_NAMES:
         (folder / name).mkdir(exist_ok=True)
         for k in range(images_per_class):
-            path = folder / name / f"{name}_{k:04d}.jpg"
-            image = draw(name, np.random.default_rng([seed, index, k]))
-            image.save(path, format="JPEG", quality=90)
+            path = folder / _picture_name(name, k)
+            path.write_bytes(_jpeg(_draw_numbered(name, k, seed)))
+            stale.discard(path)
+        if defects:
+            path = folder / _picture_name(name, PLANTED_NUMBER)
+            path.write_bytes(_planted_file(name, seed))
             stale.discard(path)
     for path in stale:
         path.unlink()
     return folder
+
+
+def _notes(defects: bool) -> list[str]:
+    """Return the lines of `SAMPLE.txt`: one for each planted file, after what the set is."""
+    lines = [f"{TITLE}.", NOTICE]
+    if defects:
+        lines += ["", "One file of each class was given a defect, for you to find:"]
+        lines += [f"{_picture_name(n, PLANTED_NUMBER)}: {PLANTED[n]}" for n in CLASS_NAMES]
+    return lines
+
+
+def _draw_numbered(class_name: str, number: int, seed: int) -> Image.Image:
+    """Draw the picture of a set that has this number in its class."""
+    index = CLASS_NAMES.index(class_name)
+    return draw(class_name, np.random.default_rng([seed, index, number]))
+
+
+def _jpeg(picture: Image.Image, quality: int = 90, **options: object) -> bytes:
+    """Return a picture as the content of a JPEG file."""
+    content = io.BytesIO()
+    picture.save(content, format="JPEG", quality=quality, **options)
+    return content.getvalue()

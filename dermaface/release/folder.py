@@ -193,7 +193,8 @@ def write_golden(
             exif[0x0112] = 6  # a viewer turns it a quarter to the right
             picture.rotate(90, expand=True).save(folder / name, quality=95, exif=exif)
         elif number == contract.GOLDEN_PICTURES - 1:
-            name, times = f"picture_{number:02d}.jpg", -(-5 * classifier.image_size // 144)
+            name = f"picture_{number:02d}.jpg"
+            times = -(-5 * classifier.image_size // min(picture.size))  # rounded up
             large = picture.resize((times * picture.width, times * picture.height))
             large.save(folder / name, quality=90)
         else:

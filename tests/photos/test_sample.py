@@ -2,7 +2,7 @@
 
 import hashlib
 
-from dermaface.photos import sample
+from dermaface.photos import copies, images, sample
 import numpy as np
 from PIL import Image
 import pytest
@@ -14,7 +14,20 @@ CLASSES = (
     "acne actinic_keratosis dark_circles herpes melasma milia normal_skin rosacea "
     "tinea_versicolor vitiligo wrinkles"
 ).split()
-FOREIGN = ("notes.txt", "SAMPLE.txt", "acne/mine.jpg", "mine/mine_0000.jpg")
+FOREIGN = ("notes.txt", "SAMPLE.txt", "acne/mine.jpg", "mine/mine_0000.jpg", "acne/acne_10001.jpg")
+FOUND = {  # status, a word of the reason, flags, orientation and original of each planted file
+    "acne": ("excluded", "truncated", "", 1, ""),
+    "actinic_keratosis": ("kept", "", "blur", 1, ""),
+    "dark_circles": ("kept", "", "", 1, "dark_circles/dark_circles_0000.jpg"),
+    "herpes": ("excluded", "is empty", "", 1, ""),
+    "melasma": ("excluded", "2 frames", "", 1, ""),
+    "milia": ("kept", "", "dark", 1, ""),
+    "normal_skin": ("excluded", "not an image", "", 1, ""),
+    "rosacea": ("kept", "", "", 1, "acne/acne_0000.jpg"),
+    "tinea_versicolor": ("kept", "", "", 1, "tinea_versicolor/tinea_versicolor_0000.jpg"),
+    "vitiligo": ("kept", "", "", 1, "vitiligo/vitiligo_0000.jpg"),
+    "wrinkles": ("kept", "", "", 6, ""),
+}
 
 
 def sha256(data):
@@ -50,17 +63,17 @@ def test_class_names():
 @pytest.mark.parametrize(
     ("class_name", "expected"),
     [
-        ("acne", "f257d398a57a"),
-        ("actinic_keratosis", "95f37c725598"),
-        ("dark_circles", "76ca55fa37a3"),
-        ("herpes", "e7ad15fe18f5"),
-        ("melasma", "73caab9470c4"),
-        ("milia", "36d80cfb4d8c"),
-        ("normal_skin", "b553163f50ae"),
-        ("rosacea", "703bbe854987"),
-        ("tinea_versicolor", "c0610b20a63b"),
-        ("vitiligo", "cfc42b99ff4f"),
-        ("wrinkles", "ece6c909d2ca"),
+        ("acne", "4de4dd94b880"),
+        ("actinic_keratosis", "d59733f9211c"),
+        ("dark_circles", "ae5eb5a2191b"),
+        ("herpes", "a69141d76d8e"),
+        ("melasma", "d06c83d98e81"),
+        ("milia", "ae09389350c4"),
+        ("normal_skin", "f884e1d2b0de"),
+        ("rosacea", "5c73368358d4"),
+        ("tinea_versicolor", "19074b0feb98"),
+        ("vitiligo", "33d659bbddbc"),
+        ("wrinkles", "ac0da72f50f5"),
     ],
 )
 def test_drawn_pixels_are_pinned(class_name, expected):
@@ -72,38 +85,72 @@ def test_written_bytes_are_pinned(tmp_path):
     """Write the same JPEG bytes on every computer."""
     files = written(sample.write_sample(tmp_path / "set", images_per_class=1))
     joined = b"".join(files[f"{name}/{name}_0000.jpg"] for name in CLASSES)
-    assert sha256(joined) == "59629310c714"
+    assert sha256(joined) == "d16a3258acb9"
 
 
 def test_write_sample_writes_every_class_and_the_notice(tmp_path):
     """Write every class, as RGB JPEG files, and the marker."""
-    folder = sample.write_sample(str(tmp_path / "new" / "set"), images_per_class=2, seed=5)
+    folder = sample.write_sample(str(tmp_path / "new" / "set"), 2, seed=5, defects=False)
     assert folder == tmp_path / "new" / "set"
     names = {f"{name}/{name}_{k:04d}.jpg" for name in CLASSES for k in (0, 1)}
     assert set(written(folder)) == names | {"SAMPLE.txt"}
-    assert sample.NOTICE in (folder / "SAMPLE.txt").read_text(encoding="utf-8")
+    lines = (folder / "SAMPLE.txt").read_text(encoding="utf-8").splitlines()
+    assert lines == ["Sample set drawn by dermaface.", sample.NOTICE]
     for name in names:
         with Image.open(folder / name) as image:
             assert (image.format, image.mode) == ("JPEG", "RGB")
-            assert all(144 <= side <= 184 for side in image.size)
+            assert all(96 <= side <= 640 for side in image.size)
+
+
+def test_each_class_has_one_file_more_and_the_notes_list_it(tmp_path):
+    """Plant one file in each class, say in SAMPLE.txt what is wrong, and leave the rest alone."""
+    clean = written(sample.write_sample(tmp_path / "clean", 1, defects=False))
+    folder = sample.write_sample(tmp_path / "planted", 1)
+    planted = [f"{name}/{name}_10000.jpg" for name in CLASSES]
+    files = written(folder)
+    assert set(files) == set(clean) | set(planted)
+    assert all(files[name] == data for name, data in clean.items() if name != "SAMPLE.txt")
+    lines = (folder / "SAMPLE.txt").read_text(encoding="utf-8").splitlines()
+    assert [line.split(": ")[0] for line in lines[-11:]] == planted
+    assert all(line.split(": ")[1] for line in lines[-11:])
+
+
+@pytest.mark.parametrize(("count", "seed"), [(1, 0), (2, 7)])
+def test_the_data_stage_names_the_planted_files_and_no_other(tmp_path, count, seed):
+    """Find each planted file under its right name, and nothing wrong with any other file."""
+    root, frame = images.find_images(sample.write_sample(tmp_path / "set", count, seed))
+    frame = images.check_images(root, frame, blur_threshold=4.0)
+    pairs = copies.find_copies(root, frame)
+    found = dict(zip(pairs["copy"], pairs["path"], strict=True))
+    assert pairs.loc[pairs["conflict"], "copy"].tolist() == ["rosacea/rosacea_10000.jpg"]
+    assert {row.copy.split("/")[0]: row.kind for row in pairs.itertuples()} == {
+        "dark_circles": "mirrored", "rosacea": "exact", "tinea_versicolor": "near",
+        "vitiligo": "near",
+    }  # fmt: skip
+    for row in frame.itertuples():
+        is_planted = row.path == f"{row.label}/{row.label}_10000.jpg"
+        expected = FOUND[row.label] if is_planted else ("kept", "", "", 1, "")
+        got = (row.status, row.reason, row.flags, row.orientation, found.get(row.path, ""))
+        assert expected[1] in got[1] and bool(expected[1]) == bool(got[1]), row.path
+        assert got[:1] + got[2:] == expected[:1] + expected[2:], row.path
 
 
 def test_pictures_depend_on_seed_class_and_number_alone(tmp_path):
     """Keep picture k whatever the count; no two pictures are alike."""
-    small = written(sample.write_sample(tmp_path / "small", images_per_class=1))
-    large = written(sample.write_sample(tmp_path / "large", images_per_class=2))
-    other = written(sample.write_sample(tmp_path / "other", images_per_class=1, seed=1))
+    small = written(sample.write_sample(tmp_path / "small", 1, defects=False))
+    large = written(sample.write_sample(tmp_path / "large", 2, defects=False))
+    other = written(sample.write_sample(tmp_path / "other", 1, seed=1, defects=False))
     assert small.items() <= large.items()
     pictures = [data for files in (large, other) for name, data in files.items() if "/" in name]
     assert len(set(pictures)) == len(pictures) == 33
 
 
 def test_an_earlier_set_is_replaced(tmp_path):
-    """Leave nothing of a larger set of another seed, but leave hidden files."""
-    once = written(sample.write_sample(tmp_path / "once", images_per_class=1, seed=2))
-    folder = sample.write_sample(tmp_path / "twice", images_per_class=2, seed=1)
+    """Leave nothing of a larger set of another seed, no planted file, but leave hidden files."""
+    once = written(sample.write_sample(tmp_path / "once", 1, seed=2, defects=False))
+    folder = sample.write_sample(tmp_path / "twice", 2, seed=1)
     (folder / ".DS_Store").write_bytes(b"hidden")
-    sample.write_sample(folder, images_per_class=1, seed=2)
+    sample.write_sample(folder, 1, seed=2, defects=False)
     assert written(folder) == once | {".DS_Store": b"hidden"}
 
 
@@ -151,6 +198,23 @@ def test_unknown_class_names_the_nearest():
     """Help with a misspelt class."""
     with pytest.raises(ValueError, match=r"'rosacae'.*nearest is 'rosacea'"):
         sample.draw("rosacae", np.random.default_rng(0))
+
+
+def test_most_pictures_are_small_and_some_are_large(drawn_sets):
+    """Draw from 96 to 640 pixels, upright and lying, most of them small."""
+    sizes = np.array([Image.open(file).size for file in sorted(drawn_sets[0].rglob("*.jpg"))])
+    short, long = sizes.min(axis=1), sizes.max(axis=1)
+    assert 96 <= short.min() < 120 and 500 < long.max() <= 640
+    assert 150 < np.median(short) < 220 and 0.02 < (short >= 384).mean() < 0.1
+    assert (long <= 1.35 * short).all() and 0.4 < (sizes[:, 0] > sizes[:, 1]).mean() < 0.6
+
+
+def test_sharp_pictures_are_not_taken_for_blurred_or_dark(drawn_sets):
+    """Keep soft signs, such as melasma's, above the threshold that notebook 01 sets."""
+    root, frame = images.find_images(drawn_sets[0])
+    frame = images.check_images(root, frame, blur_threshold=4.0)
+    assert set(frame["status"]) == {"kept"} and set(frame["flags"]) == {""}
+    assert len(copies.find_copies(root, frame)) == 0
 
 
 def test_every_class_spans_light_to_dark(drawn_sets):
