@@ -39,7 +39,7 @@ from PIL import Image
 # The columns of images.csv, one row per image.
 COLUMNS = (
     "path label split group width height format orientation sha256 status reason "
-    "mode flags blur_score brightness copies"
+    "mode flags blur_score brightness copies scene"
 ).split()
 # What `check_images` finds out about a file, with the values for a file of which nothing is known.
 EMPTY = {
@@ -52,9 +52,13 @@ EMPTY = {
     "mode": "",
     "blur_score": 0.0,
     "brightness": 0.0,
+    "taken": 0.0,
+    "camera": "",
     "phash": "",
     "mirrored_phash": "",
 }
+# What notebook 01 needs of them and images.csv does without.
+NOT_WRITTEN = ("taken", "camera", "phash", "mirrored_phash")
 SPLIT_FOLDERS = {
     "train": "train",
     "validation": "validation",
@@ -71,7 +75,9 @@ THUMBNAIL_SIDE = 128  # pixels
 LONGEST_SHAPE = 3.0  # long side through short side beyond which a photo is flagged
 
 
-def find_images(data: str | Path, image_root: str | Path = "") -> tuple[Path, pd.DataFrame]:
+def find_images(
+    data: str | Path, image_root: str | Path = "", groups: str | Path = ""
+) -> tuple[Path, pd.DataFrame]:
     """List the labelled images of a folder or a CSV file, without opening them.
 
     Every file below a class folder is listed, whatever its name, except what systems leave behind
@@ -83,13 +89,16 @@ def find_images(data: str | Path, image_root: str | Path = "") -> tuple[Path, pd
             optionally `split` and `group`. A path may omit the file's extension.
         image_root: the folder that a CSV file's paths are relative to, itself relative to the CSV
             file's folder; "" is that folder.
+        groups: a CSV file that says which photos belong together, as those of one person do, with
+            the columns `path` (or `id` or `image`) and `group`; "" for none. Its paths start at its
+            own folder or at the data root, or are bare names of files, and may omit the extension.
 
     Returns:
         The data root, and a frame with the columns `path` (relative to it), `label`, `split`,
         `group` ("" where not given), and `reason` (why a file must not be opened, or ""), sorted by
         path. A name that is not UTF-8 appears as `printable_path` writes it. The frame's
-        `attrs["notes"]` lists what was passed over in a CSV file, and which classes have names in
-        two Unicode forms.
+        `attrs["notes"]` lists what was passed over in a CSV file, how many photos `groups` leaves
+        without one, and which classes have names in two Unicode forms.
 
     Raises:
         ValueError: there is nothing there, no files in it, a folder that cannot be read, a link in
@@ -115,6 +124,8 @@ def find_images(data: str | Path, image_root: str | Path = "") -> tuple[Path, pd
             f"No images were found under {data}. It must hold one folder of images per class, or "
             "train/, validation/ and test/ with such folders in them."
         )
+    if str(groups):
+        rows = _with_groups(rows, root, Path(groups).expanduser(), notes)
     names = {label for _, label, _, _ in rows} - {""}
     _check_class_names(names)
     forms = collections.Counter(map(_composed, names))
@@ -253,17 +264,9 @@ def _reason_to_refuse(root: Path, path: str) -> str:
 
 def _rows_of_csv(file: Path, root: Path, notes: list[str]) -> list[tuple[str, str, str, str]]:
     """Return (path, label, split, group) for each row of a CSV file, and note what is not used."""
-    try:
-        frame = _read_csv(file)
-    except (OSError, ValueError, csv.Error) as error:
-        raise ValueError(f"{file} cannot be read as a CSV file in UTF-8: {error}") from error
+    frame = _read_csv(file)
     path = "path" if "path" in frame else "id"
-    twice = [name for name in (path, "label", "split", "group") if list(frame).count(name) > 1]
-    if twice:
-        raise ValueError(
-            f"{file} has the column {twice[0]} more than once (upper and lower case count as "
-            "the same). Keep one of them."
-        )
+    _refuse_repeated_columns(file, frame, (path, "label", "split", "group"))
     frame = frame.rename(columns={path: "path"})
     if not {"path", "label"} <= set(frame.columns):
         raise ValueError(
@@ -303,13 +306,88 @@ def _rows_of_csv(file: Path, root: Path, notes: list[str]) -> list[tuple[str, st
     return list(frame.itertuples(index=False, name=None))
 
 
+def _refuse_repeated_columns(file: Path, frame: pd.DataFrame, names: Iterable[str]) -> None:
+    """Refuse a table that has one of the named columns more than once.
+
+    Raises:
+        ValueError: it has.
+    """
+    if twice := [name for name in names if list(frame).count(name) > 1]:
+        raise ValueError(
+            f"{file} has the column {twice[0]} more than once (upper and lower case count as "
+            "the same). Keep one of them."
+        )
+
+
+def _with_groups(
+    rows: list[tuple[str, str, str, str]], root: Path, file: Path, notes: list[str]
+) -> list[tuple[str, str, str, str]]:
+    """Return the rows with the group that a CSV file gives each; see `find_images`."""
+    if any(group for *_, group in rows):
+        raise ValueError(
+            f"The photos already have groups, in the column group of the CSV file given as data. "
+            f"Leave out either that column or the file given as groups ({file})."
+        )
+    frame = _read_csv(file)
+    name = next((name for name in ("path", "id", "image") if name in frame), "")
+    if not name or "group" not in frame:
+        raise ValueError(
+            f"{file} must have the columns path (or id or image) and group; it has "
+            f"{', '.join(frame.columns)}."
+        )
+    _refuse_repeated_columns(file, frame, (name, "group"))
+    # A photo answers to its path and to its bare name, each with and without the extension.
+    known: dict[str, set[str]] = collections.defaultdict(set)
+    for path, *_ in rows:
+        for known_as in {path, os.path.basename(path)}:
+            known[known_as].add(path)
+            known[os.path.splitext(known_as)[0]].add(path)
+    start = os.path.relpath(os.path.realpath(file.parent), root)
+    found: dict[str, str] = {}
+    strangers = 0
+    for given, group in zip(frame[name].str.strip(), frame["group"].str.strip(), strict=True):
+        tried = [os.path.normpath(os.path.join(start, given)), os.path.normpath(given)]
+        paths = next((known[path] for path in tried if path in known), set())
+        strangers += not paths
+        if len(paths) > 1:
+            raise ValueError(
+                f"{file} names {given!r}, which may be {' or '.join(sorted(paths)[:2])}. Give "
+                "paths instead of bare names."
+            )
+        for path in paths:
+            if found.setdefault(path, group) != group:
+                raise ValueError(
+                    f"{file} puts {given!r} in two groups, {found[path]!r} and {group!r}. Keep one."
+                )
+    if not any(found.values()):
+        raise ValueError(
+            f"{file} names a group for none of the {len(rows)} photos. Its paths must start at its "
+            f"own folder or at {root}; the first is {''.join(frame[name][:1])!r}, and a photo is "
+            f"{rows[0][0]!r}."
+        )
+    missing = sum(not found.get(path) for path, *_ in rows)
+    if missing:
+        notes.append(f"Photos without a group in the file given as groups: {missing}.")
+    if strangers:
+        notes.append(f"Rows of the file given as groups that name no photo here: {strangers}.")
+    return [(path, label, split, found.get(path, "")) for path, label, split, _ in rows]
+
+
 def _read_csv(file: Path) -> pd.DataFrame:
     """Return the fields of a CSV file as text, under the names in its first line in lower case.
 
     Raises:
-        ValueError: it is empty or not text, or a row has more fields than the first line has names.
-        csv.Error: a quotation mark is not closed.
+        ValueError: it cannot be read, is empty or not text, a quotation mark is not closed, or a
+            row has more fields than the first line has names.
     """
+    try:
+        return _parse_csv(file)
+    except (OSError, ValueError, csv.Error) as error:
+        raise ValueError(f"{file} cannot be read as a CSV file in UTF-8: {error}") from error
+
+
+def _parse_csv(file: Path) -> pd.DataFrame:
+    """Do the work of `_read_csv`."""
     text = file.read_text(encoding="utf-8-sig")
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
@@ -409,11 +487,12 @@ def check_images(
             be written to causes a warning.
 
     Returns:
-        The frame with the columns of `images.csv` and `phash` and `mirrored_phash`: `width`,
+        The frame with the columns of `images.csv` and those in `NOT_WRITTEN`: `width`,
         `height` (upright, in pixels), `format`, `orientation` (1..8 from EXIF, by which it is
         turned upright; 1 is upright), `mode` (of its pixels, in Pillow's terms), `sha256` of the
         file, `status` (`kept` or `excluded`) and `reason`; `blur_score` and `brightness` (mean grey
-        level, 0..255) at 224 px, and `flags`, any of `blur`, `dark`, `bright` and `shape`.
+        level, 0..255) at 224 px, `flags`, any of `blur`, `dark`, `bright` and `shape`, and `taken`
+        and `camera` as from `describe_image`.
     """
     stamps = [_stamp(root / path) for path in frame["path"]]
     known = _read_cache(cache, root)
@@ -440,9 +519,9 @@ def check_images(
     facts = pd.DataFrame(rows, columns=list(EMPTY))
     facts["status"] = np.where(facts["reason"] == "", "kept", "excluded")
     facts["flags"] = _flags(facts, blur_threshold)
-    facts["copies"] = ""
+    facts["copies"] = facts["scene"] = ""
     left = frame.drop(columns="reason").reset_index(drop=True)
-    return pd.concat([left, facts], axis=1)[[*COLUMNS, "phash", "mirrored_phash"]]
+    return pd.concat([left, facts], axis=1)[[*COLUMNS, *NOT_WRITTEN]]
 
 
 def _stamp(path: Path) -> str:
@@ -456,7 +535,7 @@ def _stamp(path: Path) -> str:
 
 def _cache_file(cache: Path, root: Path) -> Path:
     """Return where the findings about a data root are kept; each version has its own name."""
-    return cache / f"checked-3-{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.csv"
+    return cache / f"checked-4-{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.csv"
 
 
 def _read_cache(cache: Path | None, root: Path) -> dict[tuple[str, str], dict]:
@@ -624,20 +703,51 @@ def write_images(
     run.update(data=facts | {"splitting": splitting})
 
 
-def read_earlier(run: Run, splitting: Mapping[str, object]) -> pd.DataFrame | None:
-    """Return the kept rows of the `images.csv` that the run has so far, for `assign_splits`.
+def read_earlier(
+    run: Run, splitting: Mapping[str, object], previous: str | Path = ""
+) -> pd.DataFrame | None:
+    """Return the rows of earlier lists that decide where photos stay, for `assign_splits`.
 
     Args:
         run: where `write_images` may have written before.
-        splitting: as for `write_images`; a list that was made with other numbers is ignored.
+        splitting: as for `write_images`; a list of this run that was made with other numbers is
+            ignored.
+        previous: the folder of an earlier run or its `images.csv`, whatever its numbers. It comes
+            before the run's own list, which then counts for the photos that it does not name.
 
     Returns:
-        The rows, or None if there is no such list.
+        The kept rows, or None if there is no such list.
+
+    Raises:
+        ValueError: there is no list where `previous` says, or one is damaged.
     """
+    rows = read_previous(previous)[lambda table: table["status"] == "kept"] if previous else None
     noted = run.read().get("data", {}).get("splitting")
     if noted != splitting or not run.path("images.csv").is_file():
-        return None
-    return read_images(run, *SPLITS)
+        return rows
+    own = read_images(run, *SPLITS)
+    if rows is None:
+        return own
+    return pd.concat([rows, own[~own["sha256"].isin(rows["sha256"])]], ignore_index=True)
+
+
+def read_previous(previous: str | Path) -> pd.DataFrame:
+    """Return all rows of an earlier run's list.
+
+    Args:
+        previous: the run's folder or its `images.csv`.
+
+    Raises:
+        ValueError: there is no such list, or it is damaged.
+    """
+    path = Path(previous).expanduser()
+    path = path / "images.csv" if path.is_dir() else path
+    if not path.is_file():
+        raise ValueError(
+            f"There is no list of photos {path}. previous must be the folder of an earlier run, or "
+            "the images.csv in it."
+        )
+    return read_table(path)
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -648,8 +758,11 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     types = {name: type(EMPTY.get(name, "")) for name in COLUMNS}
     try:
-        return pd.read_csv(path, na_filter=False, dtype=types)
-    except ValueError as error:
+        table = pd.read_csv(path, na_filter=False, dtype=types)
+        if "scene" not in table:  # An early version knew none.
+            table["scene"] = ""
+        return table[COLUMNS]
+    except (ValueError, KeyError) as error:
         raise ValueError(
             f"{path} is damaged or from an earlier version ({error}). Run notebook 01 again."
         ) from error

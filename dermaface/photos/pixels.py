@@ -1,6 +1,7 @@
 """The pixel rule: files to pixels, with NumPy, Pillow and simplejpeg."""
 
 import contextlib
+import datetime
 import os
 from pathlib import Path
 import stat
@@ -76,7 +77,9 @@ def describe_image(
     Returns:
         What `decode_image` returns, and the file's `format` and `mode` (of its pixels) in Pillow's
         terms, `orientation` (1..8, by which the pixels were turned upright; 1 where the file states
-        none or something else), `width` and `height` (upright, in pixels, at full size).
+        none or something else), `width` and `height` (upright, in pixels, at full size), `taken`
+        (when, by the camera's clock, in seconds since the year 1; 0.0 if unknown) and `camera` (its
+        model, or "").
 
     Raises:
         ValueError: as `decode_image`.
@@ -124,6 +127,7 @@ def _describe_open_image(file: BinaryIO, at_least: int | None) -> tuple[np.ndarr
             raise ValueError(f"it has {frames} frames")
         width, height = image.size
         facts: dict[str, Any] = {"format": image.format, "mode": image.mode}
+        facts |= _taken_and_camera(image)
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
         # Text, NaN and the like turn nothing in `exif_transpose`; 6.0 turns like 6.
         facts["orientation"] = int(orientation) if orientation in range(1, 9) else 1
@@ -139,6 +143,18 @@ def _describe_open_image(file: BinaryIO, at_least: int | None) -> tuple[np.ndarr
         file.seek(0)
         _refuse_gaps(file.read())
     return pixels, facts
+
+
+def _taken_and_camera(image: Image.Image) -> dict[str, Any]:
+    """Return when a photo was taken and by which camera, as far as its EXIF data say so."""
+    try:
+        exif = image.getexif()
+        noted = str(exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal, ""))
+        camera = "".join(filter(str.isprintable, str(exif.get(ExifTags.Base.Model, "")))).strip()
+        taken = datetime.datetime.strptime(noted.strip("\0 "), "%Y:%m:%d %H:%M:%S")
+    except Exception:  # Whatever is wrong with such a note, the photo itself can be used.
+        return {"taken": 0.0, "camera": ""}
+    return {"taken": (taken - datetime.datetime.min).total_seconds(), "camera": camera}
 
 
 def _refuse_gaps(content: bytes) -> None:

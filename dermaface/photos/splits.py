@@ -9,8 +9,9 @@ from dermaface.photos.copies import components, copy_groups
 import pandas as pd
 
 SPLITS = ("train", "validation", "test")
-# What ties photos together, by column: several photos of one group, or of one picture.
-TIES = {"group": "group", "copies": "picture"}
+# What ties photos together, by column: several photos of one group, of one picture, or of one scene
+# (which is only proposed, so that it decides less).
+TIES = {"group": "group", "copies": "picture", "scene": "scene"}
 TORN = "belongs with photos in different splits: "  # how a reason to exclude a photo begins
 
 
@@ -76,31 +77,34 @@ def assign_splits(
     test_size: float = 0.15,
     split_seed: int = 0,
     test_from_train: bool = False,
+    group_scenes: bool = True,
     earlier: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Give every kept image its split; one that already has a split keeps it.
 
     An image's split follows from a hash of its content, its class and `split_seed`, and from
     nothing else. What belongs together moves together: photos with the same `group` by a hash of
-    the group's name alone, copies by the hash of the one that stands for them. The shares are
-    therefore approximate. If splits are given, a missing validation split is cut from the training
-    images, and a missing test split only on request; a class may then be missing from a given
-    split.
+    the group's name alone, copies and scenes by the hash of the one that stands for them. The
+    shares are therefore approximate. If splits are given, a missing validation split is cut from
+    the training images, and a missing test split only on request; a class may then be missing from
+    a given split.
 
     Adding photos never moves an old one, unless they tie old ones together, as a recompressed copy
     does: no hash of two photos can agree with the hash of each of them alone. Then `earlier`
     decides: a photo with the same content, label and group stays where it was, a new one follows
-    those that it belongs with, and one that belongs with photos in different splits is excluded,
-    because it would carry what one of them shows into the split of another. Without `earlier`, in
-    another run, such old photos may end up elsewhere.
+    those that it belongs with, and a copy of photos in different splits (or a photo of a group that
+    lies in several) is excluded, because it would carry what one of them shows into the split of
+    another. A scene is only proposed, so a new photo whose scene lies in several splits goes where
+    most of it is. Without `earlier`, in another run, such old photos may end up elsewhere.
 
     Args:
-        frame: as from `check_images` or `group_copies`.
+        frame: as from `check_images`, `group_copies` or `find_scenes`.
         validation_size: share of the images for validation, 0..1.
         test_size: share of the images for the test, 0..1.
         split_seed: another seed gives another split.
         test_from_train: whether to cut a test split from the training images if the given splits
             lack one.
+        group_scenes: whether photos of one scene stay together where a split is made here.
         earlier: as from `read_earlier`.
 
     Returns:
@@ -138,13 +142,16 @@ def assign_splits(
                 f"Class {label!r} has too few readable images, {count}: it needs at least {needs}, "
                 "and should have 30. Add photos or remove the class."
             )
-    keys = _split_keys(kept)
+    ties = [column for column in TIES if column != "scene" or group_scenes]
+    keys = _split_keys(kept, ties)
     train = kept[splits == "train"]
     splits[train.index] = _split_by_hash(
         keys[train.index], sizes["validation"], sizes["test"], split_seed
     )
     if earlier is not None:
-        stay, torn = _follow_earlier(train, earlier[earlier["split"].isin(made)])
+        # An earlier test split stays one, even if none is asked for now.
+        free = {*made, "test"} - (set(splits[kept["split"] != ""]) - {"train"})
+        stay, torn = _follow_earlier(train, earlier[earlier["split"].isin(free)], ties)
         splits.update(stay)
         frame = exclude(frame, torn)
         kept = kept[~kept["path"].isin(torn)]
@@ -157,24 +164,53 @@ def assign_splits(
         if (train["label"] == label).any():
             shares = sizes["validation"], sizes["test"]
             hint = _split_hint(train["label"], keys[train.index], *shares, made)
+            if group_scenes and (train["scene"] != "").any():
+                hint += " Or set group_scenes to false, which no longer keeps scenes together."
         raise ValueError(f"Class {label!r} is left without an image in the {split} split. {hint}")
     frame = frame.copy()
     frame.loc[kept.index, "split"] = splits
     return frame
 
 
-def _split_keys(kept: pd.DataFrame) -> pd.Series:
+def _tied(photos: pd.DataFrame, columns: Iterable[str]) -> list[list[int]]:
+    """Return the row numbers of photos that belong together, one list per set."""
+    pairs = []
+    for column in columns:
+        for name, numbers in photos.reset_index(drop=True).groupby(column).indices.items():
+            if name:
+                pairs += [(numbers[0], other) for other in numbers[1:]]
+    return components(len(photos), pairs)
+
+
+def name_units(photos: pd.DataFrame) -> pd.DataFrame:
+    """Name for each photo the picture that it shows and the group of photos that it belongs to.
+
+    A group is all that `group`, `copies` and `scene` tie together, directly or through others. What
+    one photo of a group tells about a model, another one may merely repeat.
+
+    Args:
+        photos: rows of `images.csv`.
+
+    Returns:
+        `picture` and `group`, in the order of the photos: the path of one photo that stands for
+        all, so that a photo that is tied to none has its own.
+    """
+    paths = photos["path"].to_numpy(dtype=object)
+    named = pd.DataFrame(index=photos.index)
+    for name, columns in {"picture": ["copies"], "group": list(TIES)}.items():
+        named[name] = paths
+        for numbers in _tied(photos, columns):
+            named.iloc[numbers, named.columns.get_loc(name)] = paths[numbers].min()
+    return named
+
+
+def _split_keys(kept: pd.DataFrame, columns: Iterable[str]) -> pd.Series:
     """Return the text that decides an image's split: the same for all that belong together."""
     own = kept["label"] + "/" + kept["sha256"]
-    ties = []
-    for column in TIES:
-        for name, numbers in kept.reset_index(drop=True).groupby(column).indices.items():
-            if name:
-                ties += [(numbers[0], other) for other in numbers[1:]]
     keys = own.to_numpy(dtype=object)
     groups = kept["group"].to_numpy()
     hashes = kept["sha256"].to_numpy()
-    for numbers in components(len(kept), ties):
+    for numbers in _tied(kept, columns):
         named = sorted({groups[number] for number in numbers} - {""})
         stands = min(numbers, key=lambda number: hashes[number])
         keys[numbers] = "group/" + named[0] if named else keys[stands]
@@ -182,33 +218,39 @@ def _split_keys(kept: pd.DataFrame) -> pd.Series:
 
 
 def _follow_earlier(
-    photos: pd.DataFrame, earlier: pd.DataFrame
+    photos: pd.DataFrame, earlier: pd.DataFrame, columns: Iterable[str]
 ) -> tuple[pd.Series, dict[str, str]]:
     """Return the splits that an earlier list decides, and the photos that it leaves no place for.
 
     Args:
         photos: the rows to divide.
-        earlier: the rows of the earlier list in the splits that are made here.
+        earlier: the rows of the earlier list in splits that were not given now.
+        columns: those of `TIES` that count.
 
     Returns:
         The split, under its index in `photos`, of each photo that is in the list, or is tied to one
-        of those by its group or as a copy; and the paths of new photos that are tied to different
-        splits, with the reason to exclude them.
+        of those by its group, as a copy or by its scene; and the paths of new photos that are tied
+        to different splits by their group or as copies, with the reason to exclude them.
     """
     identity = ["sha256", "label", "group"]
     known = earlier.drop_duplicates([*identity, "split"]).drop_duplicates(identity, keep=False)
     known = known.set_index(identity)["split"].to_dict()
     stay, torn, waiting = {}, {}, []
-    # For each group or picture: its splits, and the path of one photo in each.
+    # For each group or picture: its splits, and the path of one photo in each. For each scene: how
+    # many of its photos lie in which split.
     places: dict[tuple[str, str], dict[str, str]] = collections.defaultdict(dict)
+    scenes: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
+    strong = [name for name in columns if name != "scene"]
 
     def ties(row: Any) -> list[tuple[str, str]]:
-        return [(name, value) for name in TIES if (value := getattr(row, name))]
+        return [(name, value) for name in strong if (value := getattr(row, name))]
 
     def put(row: Any, split: str) -> None:
         stay[row.Index] = split
         for tie in ties(row):
             places[tie].setdefault(split, row.path)
+        if "scene" in columns and row.scene:
+            scenes[row.scene][split] += 1
 
     for row in photos.sort_values(["sha256", "path"]).itertuples():
         split = known.get((row.sha256, row.label, row.group))
@@ -216,10 +258,13 @@ def _follow_earlier(
             put(row, split)
         else:
             waiting.append(row)
+    by_scene = False
     while waiting:
         left = []
         for row in waiting:
             near = {split: path for tie in ties(row) for split, path in places[tie].items()}
+            if not near and by_scene and row.scene in scenes:
+                near = {scenes[row.scene].most_common(1)[0][0]: ""}
             if len(near) > 1:
                 where = [f"{path} ({split})" for split, path in near.items()]
                 torn[row.path] = TORN + ", ".join(where)
@@ -227,8 +272,10 @@ def _follow_earlier(
                 put(row, *near)
             else:
                 left.append(row)
-        if len(left) == len(waiting):
+        stuck = len(left) == len(waiting)
+        if stuck and by_scene:
             break
+        by_scene = stuck  # Only where nothing else ties one of them to an old photo.
         waiting = left
     return pd.Series(stay, dtype=object), torn
 
@@ -238,7 +285,7 @@ def across_splits(photos: pd.DataFrame, column: str) -> pd.DataFrame:
 
     Args:
         photos: rows of `images.csv`.
-        column: "group", or "copies" for pictures of which there are several photos.
+        column: one of `TIES`, such as "copies" for pictures of which there are several photos.
 
     Returns:
         One row per name in the column, one column per split that holds such a photo.
@@ -249,11 +296,12 @@ def across_splits(photos: pd.DataFrame, column: str) -> pd.DataFrame:
     return table[[split for split in SPLITS if split in table and table[split].any()]]
 
 
-def split_remarks(photos: pd.DataFrame) -> list[str]:
+def split_remarks(photos: pd.DataFrame, earlier: pd.DataFrame | None = None) -> list[str]:
     """Return sentences that say where a split tells less than it seems to, or that none does.
 
     Args:
         photos: as from `assign_splits`.
+        earlier: as it was given to `assign_splits`.
     """
     remarks = []
     kept = photos[photos["status"] == "kept"]
@@ -270,7 +318,8 @@ def split_remarks(photos: pd.DataFrame) -> list[str]:
         if len(table):
             remarks.append(
                 f"{noun.capitalize()}s that lie in more than one split: {_listed(table.index)}. "
-                f"Their photos: {count_words(table.sum())}. That flatters the figures."
+                f"Their photos: {count_words(table.sum())}. "
+                f"That {'may flatter' if column == 'scene' else 'flatters'} the figures."
             )
     torn = photos["path"][photos["reason"].str.startswith(TORN)]
     if len(torn):
@@ -278,6 +327,18 @@ def split_remarks(photos: pd.DataFrame) -> list[str]:
             "New photos left out because they are tied to old ones in different splits, "
             f"which stay where they are: {_listed(torn)}."
         )
+    if earlier is not None:
+        before = earlier.groupby("sha256")["split"].unique()
+        moved = [
+            f"{row.path} ({' and '.join(before[row.sha256])}, now {row.split})"
+            for row in kept[kept["sha256"].isin(before.index)].itertuples()
+            if row.split not in before[row.sha256]
+        ]
+        if moved:
+            remarks.append(
+                "Photos that could not stay in the split of the earlier list, because their label, "
+                f"group or given split is another: {_listed(moved)}."
+            )
     return remarks or ["Every split shows every class; no group or picture lies in two splits."]
 
 

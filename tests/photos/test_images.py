@@ -44,7 +44,7 @@ def load(root, **sizes):
 def checked(labels, **columns):
     """Return a frame as from check_images, with made-up content."""
     frame = pd.DataFrame({"label": labels}).assign(
-        split="", group="", copies="", status="kept", reason=""
+        split="", group="", copies="", scene="", status="kept", reason=""
     )
     frame["sha256"] = [f"content {number}" for number in range(len(frame))]
     frame["path"] = [f"{number}.jpg" for number in range(len(frame))]
