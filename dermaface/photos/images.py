@@ -342,11 +342,11 @@ def _with_groups(
         for known_as in {path, os.path.basename(path)}:
             known[known_as].add(path)
             known[os.path.splitext(known_as)[0]].add(path)
-    start = os.path.relpath(os.path.realpath(file.parent), root)
+    start = os.path.realpath(file.parent)
     found: dict[str, str] = {}
     strangers = 0
     for given, group in zip(frame[name].str.strip(), frame["group"].str.strip(), strict=True):
-        tried = [os.path.normpath(os.path.join(start, given)), os.path.normpath(given)]
+        tried = [os.path.relpath(os.path.join(start, given), root), os.path.normpath(given)]
         paths = next((known[path] for path in tried if path in known), set())
         strangers += not paths
         if len(paths) > 1:
