@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from dermaface.photos.splits import name_units
 from dermaface.runs import Run
 import numpy as np
 import pandas as pd
@@ -15,19 +16,59 @@ CONVERSION_COLUMNS = (
 ).split()
 
 
-def accuracy_interval(correct: int, total: int) -> tuple[float, float]:
+def accuracy_interval(correct: float, total: float) -> tuple[float, float]:
     """Return the 95 % interval of an accuracy (Wilson 1927), as shares of 1.
+
+    Args:
+        correct: how many images are right.
+        total: all images. Neither has to be a whole number; see `independent_images`.
 
     Raises:
         ValueError: there are no images.
     """
     if total < 1:
         raise ValueError("An accuracy needs at least one image.")
-    interval = scipy.stats.binomtest(correct, total).proportion_ci(0.95, method="wilson")
-    return float(interval.low), float(interval.high)
+    share, squared = correct / total, scipy.stats.norm.ppf(0.975) ** 2 / total
+    middle = share + squared / 2
+    half = np.sqrt(share * (1 - share) * squared + squared**2 / 4)
+    low, high = (middle - half) / (1 + squared), (middle + half) / (1 + squared)
+    return float(max(low, 0)), float(min(high, 1))
 
 
-def drop_interval(lost: int, won: int, total: int) -> tuple[float, float]:
+def independent_images(values: Sequence[float] | np.ndarray, groups: Sequence) -> float:
+    """Return how many independent images would tell as much about a mean as these do.
+
+    Photos of one group (of one person, one place, one picture) tend to be right or wrong together.
+    The design effect (Kish 1965, Survey Sampling) says how much that widens the variance of the
+    mean: it is the variance by the sums of the groups over the variance of as many single images.
+    The images are divided by it, and by the ratio of Student's quantiles, because few groups tell
+    little about their own spread (Korn and Graubard 1998, Survey Methodology 24(2), 193-201). An
+    interval for independent images, such as Wilson's, then serves for this number. A bootstrap of
+    the groups was the other choice. It has no width where every answer is right, and it would not
+    be Wilson's interval where each image is its own group; this one is, because the outcome then is
+    the number of images.
+
+    Args:
+        values: one per image, such as 1 for a right answer and 0 for a wrong one.
+        groups: the name of each image's group.
+
+    Returns:
+        A number from 1 to that of the images. Where all values are equal, nothing shows how far the
+        images of a group agree, and it is the number of groups.
+    """
+    values = np.asarray(values, dtype=float)
+    by_group = pd.Series(values - values.mean()).groupby(np.asarray(groups))
+    total, count = len(values), by_group.ngroups
+    spread = by_group.sum().pow(2).sum() * count / max(count - 1, 1)
+    single = np.square(values - values.mean()).sum() * total / max(total - 1, 1)
+    if count in (1, total) or not single:
+        return float(count)
+    quantiles = scipy.stats.t.ppf(0.975, [total - 1, count - 1])
+    effective = total / max(spread / single, 1) * (quantiles[0] / quantiles[1]) ** 2
+    return float(max(effective, 1))
+
+
+def drop_interval(lost: float, won: float, total: float) -> tuple[float, float]:
     """Return the 95 % interval of an accuracy drop between two models on the same images.
 
     The images on which both are right or both wrong say nothing about the difference; the interval
@@ -38,7 +79,7 @@ def drop_interval(lost: int, won: int, total: int) -> tuple[float, float]:
     Args:
         lost: images on which only the first model is right.
         won: images on which only the second model is right.
-        total: all images.
+        total: all images. None has to be a whole number; see `independent_images`.
 
     Raises:
         ValueError: there are no images.
@@ -97,17 +138,19 @@ def prediction_frame(
         class_names: the classes in index order.
 
     Returns:
-        `path`, `split`, `label`, `predicted`, and one column `p_CLASS` per class.
+        `path`, `split`, `label`, `predicted`, `picture` and `group` as from `name_units`, and one
+        column `p_CLASS` per class.
     """
     frame = images[["path", "split", "label"]].reset_index(drop=True)
     frame["predicted"] = [class_names[index] for index in probabilities.argmax(axis=1)]
+    frame = pd.concat([frame, name_units(images).reset_index(drop=True)], axis=1)
     columns = pd.DataFrame(probabilities, columns=[f"p_{name}" for name in class_names])
     return pd.concat([frame, columns], axis=1)
 
 
 def read_predictions(run: Run) -> pd.DataFrame:
     """Return `predictions.csv` of a run."""
-    names = dict.fromkeys(("path", "split", "label", "predicted"), str)
+    names = dict.fromkeys(("path", "split", "label", "predicted", "picture", "group"), str)
     return pd.read_csv(run.path("predictions.csv"), keep_default_na=False, dtype=names)
 
 
@@ -124,11 +167,14 @@ def score(predictions: pd.DataFrame, class_names: Sequence[str]) -> dict:
         class_names: the classes in index order.
 
     Returns:
-        `images`, `accuracy`, `accuracy_interval` (95 %), `macro_f1` (of the classes that have
-        images), `log_loss` (nats), and `classes`: for each class its `images`, `precision`,
-        `recall` and `f1`, which are None for a class without images.
+        `images`, `pictures` and `groups` (how many different ones), `independent` (as from
+        `independent_images`), `accuracy`, `accuracy_interval` (95 %, Wilson's for the independent
+        images), `macro_f1` (of the classes that have images), `log_loss` (nats), and `classes`: for
+        each class its `images`, `precision`, `recall` and `f1`, which are None for a class without
+        images.
     """
     labels, predicted = predictions["label"], predictions["predicted"]
+    independent = independent_images(labels == predicted, predictions["group"])
     correct, total = int((labels == predicted).sum()), len(predictions)
     precision, recall, f1, counts = sklearn.metrics.precision_recall_fscore_support(
         labels, predicted, labels=list(class_names), zero_division=0
@@ -137,8 +183,11 @@ def score(predictions: pd.DataFrame, class_names: Sequence[str]) -> dict:
     truth = probabilities_of(predictions, class_names)[range(total), [index[x] for x in labels]]
     return {
         "images": total,
+        "pictures": predictions["picture"].nunique(),
+        "groups": predictions["group"].nunique(),
+        "independent": independent,
         "accuracy": correct / total,
-        "accuracy_interval": list(accuracy_interval(correct, total)),
+        "accuracy_interval": list(accuracy_interval(correct * independent / total, independent)),
         "macro_f1": float(f1[counts > 0].mean()),
         "log_loss": float(-np.log(np.clip(truth, 1e-7, 1)).mean()),
         "classes": {

@@ -16,6 +16,7 @@ from dermaface.evaluation.scores import (
     compare,
     confident_mistakes,
     drop_interval,
+    independent_images,
     mean_interval,
     prediction_frame,
     probabilities_of,
@@ -30,6 +31,7 @@ from dermaface.photos.pixels import resize
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 
 NAMES = ["a", "b", "c"]
 PROBABILITIES = np.array(
@@ -41,7 +43,7 @@ PROBABILITIES = np.array(
 def predictions():
     photos = pd.DataFrame(
         {"path": list("12345"), "split": ["validation"] * 3 + ["test"] * 2, "label": list("abbcc")}
-    )
+    ).assign(group="", copies="", scene="")
     return prediction_frame(photos, PROBABILITIES, NAMES)
 
 
@@ -51,6 +53,8 @@ def test_prediction_frame(predictions):
         "split",
         "label",
         "predicted",
+        "picture",
+        "group",
         "p_a",
         "p_b",
         "p_c",
@@ -63,6 +67,7 @@ def test_predictions_of_classes_named_by_numbers_survive_their_file(predictions,
     run = runs.open_run("r", tmp_path)
     names = ["1", "01", "NA"]
     photos = predictions[["path", "split"]].assign(label=["1", "01", "01", "NA", "NA"])
+    photos = photos.assign(group="", copies="", scene="")
     frame = prediction_frame(photos, PROBABILITIES, names)
     runs.write_csv(run.path("predictions.csv"), frame)
     pd.testing.assert_frame_equal(read_predictions(run), frame)
@@ -78,6 +83,57 @@ def test_score(predictions):
     }  # fmt: skip
     assert figures["classes"]["b"]["f1"] == figures["classes"]["b"]["recall"] == 0.5
     assert figures["macro_f1"] == pytest.approx((2 / 3 + 0.5 + 2 / 3) / 3)
+    assert figures["pictures"] == figures["groups"] == figures["independent"] == 5
+    assert figures["accuracy_interval"] == list(accuracy_interval(3, 5))
+
+
+def test_figures_count_photos_pictures_and_groups_and_the_interval_what_is_independent():
+    # Twenty photos of ten pictures: of each picture, both answers are right or both are wrong.
+    photos = pd.DataFrame({"path": [f"{n:02d}" for n in range(20)], "label": ["a", "a"] * 10})
+    photos = photos.assign(split="test", group="", scene="")
+    photos["copies"] = [f"{number // 2 * 2:02d}" for number in range(20)]
+    photos.loc[[0, 2], "group"] = "anna"
+    right = np.repeat([True] * 8 + [False] * 2, 2)[:, None]
+    answers = np.where(right, [0.9, 0.1, 0.0], [0.1, 0.9, 0.0])
+    figures = score(prediction_frame(photos, answers, NAMES), NAMES)
+    assert (figures["images"], figures["pictures"], figures["groups"]) == (20, 10, 9)
+    assert figures["independent"] < 10
+    interval = accuracy_interval(0.8 * figures["independent"], figures["independent"])
+    assert figures["accuracy_interval"] == pytest.approx(interval)
+    low, high = accuracy_interval(16, 20)
+    assert interval[0] < low - 0.05 and interval[1] > high
+
+
+def test_independent_images_are_all_images_or_as_few_as_their_groups():
+    right = np.array([1, 1, 0, 1] * 30)
+    assert independent_images(right, range(120)) == 120
+    assert independent_images(np.ones(120), np.repeat(range(40), 3)) == 40
+    assert independent_images(right, ["one"] * 120) == 1
+    # Mistakes that groups share alike say nothing less than single ones; those that heap up do.
+    alike = independent_images(right, np.repeat(range(30), 4))
+    quantiles = scipy.stats.t.ppf(0.975, [119, 29])
+    assert alike == pytest.approx(120 * (quantiles[0] / quantiles[1]) ** 2)
+    heaped = independent_images(np.sort(right), np.repeat(range(30), 4))
+    assert heaped == pytest.approx(
+        30 * (quantiles[0] / quantiles[1]) ** 2 * 119 / 120 * 29 / 30, rel=0.1
+    )
+
+
+@pytest.mark.parametrize("correlation", [0.15, 0.4])
+def test_the_interval_holds_what_it_promises_where_photos_of_a_group_err_together(correlation):
+    generator = np.random.default_rng(0)
+    truth, sizes = 0.85, np.array([2] * 30 + [6] * 10 + [15] * 4)
+    groups = np.repeat(range(len(sizes)), sizes)
+    spread = (1 - correlation) / correlation
+    held = {"by group": 0, "by photo": 0}
+    for _ in range(400):
+        shares = generator.beta(truth * spread, (1 - truth) * spread, len(sizes))
+        right = generator.random(len(groups)) < shares[groups]
+        independent = independent_images(right, groups)
+        for name, total in {"by group": independent, "by photo": len(groups)}.items():
+            low, high = accuracy_interval(right.mean() * total, total)
+            held[name] += low <= truth <= high
+    assert held["by group"] >= 0.92 * 400 and held["by photo"] < held["by group"] - 10
 
 
 def test_a_class_without_photos_has_no_figures_and_lowers_none(predictions):
