@@ -160,6 +160,9 @@ def run_command(options: argparse.Namespace) -> int:
     for name, known in words.items():
         if name in given and given[name] not in known and os.path.exists(_absolute(given[name])):
             given[name] = _absolute(given[name])
+    for name in ("groups", "previous"):
+        if given.get(name):
+            given[name] = _absolute(given[name])
     if given.get("data"):
         given["data"] = _absolute(given["data"])
         given = pipeline.lay_over_photos(given)

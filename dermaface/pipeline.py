@@ -316,7 +316,8 @@ def _check_before_start(parameters: Mapping[str, Mapping[str, Any]]) -> None:
     """Find in a second what would stop a notebook later, before anything is written.
 
     Raises:
-        ValueError: no photos where `data` says, an unknown backbone, weights that are not there, or
+        ValueError: no photos where `data` says, a file of groups or an earlier list that cannot be
+            used, an unknown backbone, weights that are not there, or
             a run folder among the photos.
     """
     build, explore = parameters["02_build_model"], parameters["01_explore_data"]
@@ -326,8 +327,10 @@ def _check_before_start(parameters: Mapping[str, Mapping[str, Any]]) -> None:
             f"There is no weights file {build['weights']!r}. weights must be 'pretrained', "
             "'random' or the path of a Keras weights file (.h5 or .weights.h5)."
         )
+    if explore["previous"]:
+        images.read_previous(explore["previous"])
     if explore["data"]:
-        images.find_images(explore["data"], explore["image_root"])
+        images.find_images(explore["data"], explore["image_root"], explore["groups"])
         folder = runs.run_folder(explore["run_name"], explore["output_dir"])
         if folder.is_relative_to(Path(explore["data"]).resolve()):
             raise PipelineError(

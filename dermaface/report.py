@@ -15,7 +15,7 @@ from dermaface import plots, runs
 from dermaface.evaluation import scores
 from dermaface.photos import images, sample, splits
 from dermaface.readings import analyze_curves as readings
-from dermaface.readings.words import counted
+from dermaface.readings.words import counted, measured_on
 from dermaface.runs import NOTEBOOKS, Run
 from nbconvert import HTMLExporter
 import nbformat
@@ -96,6 +96,9 @@ def examine(run: Run) -> Screen:
         if not stopped:
             released = _json(run, "release/model.json")
             figures, variant = released["scores"], released["variant"]
+            # What relatives in training are worth was measured once, before any file was made.
+            for name, trained in _json(run, "metrics.json").items():
+                figures[name]["relatives"] = trained.get("relatives", {})
         elif _error_of(run, stopped[0])[0] == "GateError":
             variant = run.parameters(NOTEBOOKS[4])["variant_preference"][0]
         if variant:
@@ -244,8 +247,7 @@ def _tiles(
             f"{100 * here['accuracy']:.1f} %",
             f"95 % interval {100 * low:.1f} to {100 * high:.1f} %; "
             f"{here['accuracy'] * here['images']:.0f} of "
-            f"{counted(here['images'], f'{split} photo')}"
-            + ("" if split == "test" else " (also used to choose)"),
+            f"{measured_on(here, split)}" + ("" if split == "test" else " (also used to choose)"),
         )
         name, entry = scores.weakest_first(here)[0]
         weakest = (
@@ -287,19 +289,21 @@ def warn_of_photos(photos: pd.DataFrame, is_sample: bool) -> tuple[list[str], li
     """
     kept = photos[photos["status"] == "kept"]
     serious = [sample.NOTICE] if is_sample else []
+    warnings: list[str] = []
     for column, noun in splits.TIES.items():
         across = splits.across_splits(kept, column)
         if len(across):
-            serious.append(
+            # A scene is only proposed.
+            said, may = (warnings, "may flatter") if column == "scene" else (serious, "flatters")
+            said.append(
                 f"{counted(len(across), noun)} in more than one split (photos: "
-                f"{splits.count_words(across.sum())}): the accuracy flatters."
+                f"{splits.count_words(across.sum())}): the accuracy {may}."
             )
     pictures = kept[kept["copies"] != ""].groupby("copies")["label"]
     counts = kept["label"].value_counts()
     few, flagged = counts[counts < FEW_PHOTOS], kept["flags"][kept["flags"] != ""]
     again = pictures.size().loc[lambda size: size > 1]
     twice = [labels for _, labels in pictures.unique().items() if len(labels) > 1]
-    warnings = []
     if len(twice):
         warnings.append(
             f"{counted(len(twice), 'picture')} in more than one class "
@@ -371,6 +375,8 @@ def warn_of_figures(
             "No test split: these validation photos also chose the epoch and the file, which "
             "flatters a little."
         )
+    if told := readings.relatives(here.get("relatives", {})):
+        warnings.append(" ".join(told))
     warnings += readings.unmeasured({split: here})
     if high - low > WIDE_INTERVAL:
         warnings.append(

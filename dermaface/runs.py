@@ -38,7 +38,10 @@ READS = {
     "01_explore_data": (),
     "02_build_model": ("images.csv", "labels.txt"),
     "03_train_model": ("images.csv", "labels.txt", "model_untrained.keras"),
-    "04_analyze_curves": ("images.csv", "labels.txt", "model.keras", "history.csv", "scratch.csv"),
+    "04_analyze_curves": (
+        *("images.csv", "labels.txt", "model.keras", "history.csv", "scratch.csv"),
+        "model_untrained.keras",
+    ),
     "05_convert_and_test_tflite": ("images.csv", "labels.txt", "model.keras", "predictions.csv"),
     "06_compare_settings": ("images.csv", "labels.txt", "model_untrained.keras"),
 }
@@ -58,6 +61,7 @@ TAKES = {
         *("horizontal_flip", "rotation", "translation", "zoom", "contrast"),
         "backbone",
     ),
+    "04_analyze_curves": ("cache_gb",),
     "05_convert_and_test_tflite": ("blur_threshold", "backbone", "image_size"),
 }
 # Where a run lies and how it is seeded belong to every notebook; all else belongs to one.

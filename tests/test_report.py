@@ -192,7 +192,7 @@ def test_a_good_run_may_ship_and_its_figures_are_those_of_its_files(good):
         (
             "Accuracy of the released file",
             "90.0 %",
-            f"95 % interval {low:.1f} to {high:.1f} %; 54 of 60 test photos",
+            f"95 % interval {low:.1f} to {high:.1f} %; 54 of 60 test photos, 60 pictures",
         ),
         ("Size of the file", "1,235 KB", "int8, for 64 x 64 pixels; 31 % of float32"),
         (
@@ -309,6 +309,30 @@ def test_leaks_speak_against_shipping(tmp_path):
     assert "6 photos show only 3 pictures: copies." in screen.warnings
 
 
+def test_what_groups_on_both_sides_are_worth_is_told(tmp_path):
+    run = write_run(tmp_path / "related", change=lambda t: t.assign(group=t["path"].str[:7]))
+    metrics = json.loads(run.path("metrics.json").read_text())
+    assert metrics["test"]["images"] == 60 and metrics["test"]["groups"] == 3
+    metrics["test"]["relatives"] = {
+        "relatives": 60, "photos": 60, "groups": 3, "with": 0.9, "without": 0.85,
+        "drop_interval": [0.01, 0.09],
+    }  # fmt: skip
+    figures = {"test": metrics["test"], "validation": metrics["validation"]}
+    _, warnings = report.warn_of_figures(figures, images.read_table(run.path("images.csv")))
+    (told,) = [text for text in warnings if text.startswith("60 photos have relatives")]
+    assert "0.900 of 60 photos, without them for 0.850: +5.0 points" in told
+    assert "60 test photos, 60 pictures, 3 groups" in report.examine(run).tiles[0][2]
+
+
+def test_scenes_are_only_proposed_so_they_are_a_warning(tmp_path):
+    screen = report.examine(
+        write_run(tmp_path / "scenes", change=lambda t: t.assign(scene=t["path"].str[:7]))
+    )
+    assert not screen.serious
+    told = "3 scenes in more than one split (photos: train 90, validation 30, test 60)"
+    assert f"{told}: the accuracy may flatter." in screen.warnings
+
+
 def test_photos_that_were_left_out_are_counted_by_reason(tmp_path):
     def change(photos):
         photos = leak(photos)
@@ -340,7 +364,9 @@ def test_three_classes_and_forty_photos(tmp_path):
         "Never recognised: acne (0 of 5), melasma (0 of 5), wrinkles (0 of 5).",
         "Not shown to beat always answering acne, which is right for 33 %.",
     ]
-    assert screen.tiles[0][2].endswith("; 0 of 15 validation photos (also used to choose)")
+    assert screen.tiles[0][2].endswith(
+        "; 0 of 15 validation photos, 15 pictures (also used to choose)"
+    )
     for said in (
         "No test split: these validation photos also chose the epoch and the file, which flatters "
         "a little.",

@@ -186,7 +186,8 @@ def test_a_notebook_is_stale_when_what_it_read_or_wrote_changes(tmp_path):
 
 def test_an_optional_file_may_be_absent_but_its_coming_and_going_is_noticed(tmp_path):
     run = runs.open_run("a", tmp_path)
-    for name in ("images.csv", "labels.txt", "model.keras", "history.csv"):
+    needed = ("images.csv", "labels.txt", "model.keras", "model_untrained.keras", "history.csv")
+    for name in needed:
         run.path(name).write_text("x")
     analyze, parameters = NOTEBOOKS[3], {"seed": 3, "data": ""}
     run.start(analyze, NAMESPACE)

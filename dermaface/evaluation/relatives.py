@@ -1,8 +1,11 @@
 """What it is worth to a model to know photos of the same groups as those that test it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dermaface.evaluation.scores import drop_interval, independent_images
+from dermaface.photos import images
+from dermaface.photos.splits import name_units
+from dermaface.runs import Run
 import numpy as np
 import pandas as pd
 import sklearn.linear_model
@@ -20,6 +23,29 @@ def have_relatives(held_out: Sequence[str], train: Sequence[str]) -> np.ndarray:
         train: the groups of the training photos.
     """
     return np.isin(np.asarray(held_out, dtype=object), np.asarray(train, dtype=object))
+
+
+def measure_price(run: Run, split: str, read_features: Callable[[Run, str], np.ndarray]) -> dict:
+    """Measure how much a run's accuracy owes to relatives of the photos of a split in training.
+
+    Args:
+        run: with `images.csv`.
+        split: of the held-out photos, such as "test".
+        read_features: returns what a frozen backbone made of the photos of a split, (n, d), such as
+            `frozen_features`; not called where no photo has relatives in training.
+
+    Returns:
+        `relatives`, how many photos of the split have some; if any, also what `price_of_relatives`
+        returns.
+    """
+    photos = images.read_images(run, "train", split)
+    photos["group"] = name_units(photos)["group"]
+    rows = {name: photos[photos["split"] == name] for name in ("train", split)}
+    count = int(have_relatives(rows[split]["group"], rows["train"]["group"]).sum())
+    if not count:
+        return {"relatives": 0}
+    train, held_out = ((read_features(run, name), rows[name]) for name in ("train", split))
+    return {"relatives": count} | price_of_relatives(train, held_out)
 
 
 def price_of_relatives(

@@ -747,7 +747,10 @@ def read_previous(previous: str | Path) -> pd.DataFrame:
             f"There is no list of photos {path}. previous must be the folder of an earlier run, or "
             "the images.csv in it."
         )
-    return read_table(path)
+    table = read_table(path)
+    if missing := [name for name in COLUMNS if name not in table]:
+        raise ValueError(f"{path} is no list of photos: it lacks the column {missing[0]}.")
+    return table
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -761,8 +764,8 @@ def read_table(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path, na_filter=False, dtype=types)
         if "scene" not in table:  # An early version knew none.
             table["scene"] = ""
-        return table[COLUMNS]
-    except (ValueError, KeyError) as error:
+        return table
+    except ValueError as error:
         raise ValueError(
             f"{path} is damaged or from an earlier version ({error}). Run notebook 01 again."
         ) from error

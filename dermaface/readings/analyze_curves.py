@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import math
 from typing import TYPE_CHECKING
 
-from dermaface.readings.words import counted, percent
+from dermaface.readings.words import counted, measured_on, percent
 import numpy as np
 
 if TYPE_CHECKING:
@@ -243,6 +243,51 @@ def splits(metrics: Mapping[str, Mapping]) -> str:
         "not used to choose."
     )
     return "\n".join([*said, *unmeasured(metrics)])
+
+
+def rests_on(figures: Mapping, split: str) -> str:
+    """Say on how many independent photos a split's figures rest, and what relatives are worth.
+
+    Args:
+        figures: as from `score`, with `relatives` as from `measure_price` where it was measured.
+        split: of the photos.
+    """
+    said = [f"That rests on {measured_on(figures, split)}."]
+    if figures["groups"] == figures["images"]:
+        said.append("No two of them are known to belong together.")
+    else:
+        said.append(
+            f"For its interval they count as {figures['independent']:.0f} independent photos."
+        )
+    return "\n".join([*said, *relatives(figures.get("relatives", {}))])
+
+
+def relatives(price: Mapping) -> list[str]:
+    """Return what the accuracy owes to photos of the same groups in training, line by line.
+
+    Args:
+        price: as from `measure_price`, or nothing.
+    """
+    if not price.get("relatives"):
+        return []
+    have = "has relatives" if price["relatives"] == 1 else "have relatives"
+    said = f"{counted(price['relatives'], 'photo')} {have} in training (of one group or picture)."
+    if not price["photos"]:
+        return [said, "What that is worth cannot be measured: without them, too few are left."]
+    low, high = (100 * bound for bound in price["drop_interval"])
+    gain = 100 * (price["with"] - price["without"])
+    lines = [
+        said,
+        f"A head trained with these relatives is right for {price['with']:.3f} of "
+        f"{counted(price['photos'], 'photo')},",
+        f"without them for {price['without']:.3f}: {gain:+.1f} points (95 % interval {low:.1f} to "
+        f"{high:.1f}).",
+    ]
+    if low > 0:
+        return [*lines, "So expect less of people and places that the model has never seen."]
+    if high < 0:
+        return [*lines, "They do harm here: look at their labels."]
+    return [*lines, "Chance alone can explain this difference."]
 
 
 def unmeasured(metrics: Mapping[str, Mapping]) -> list[str]:

@@ -219,6 +219,44 @@ def copies_found(photos: "pd.DataFrame", pairs: "pd.DataFrame") -> str:
     )
 
 
+def scenes_found(found: Mapping, photos: "pd.DataFrame") -> str:
+    """Say how many photos belong together, by their groups or probably by place and time.
+
+    Args:
+        found: as from `find_scenes`.
+        photos: rows of `images.csv`: `group` and `status`.
+    """
+    clocks = {"place": "the same place", "camera": "the camera's clock", "file": "file times"}
+    groups = photos["group"][photos["status"] == "kept"]
+    kept, sizes = len(groups), groups[groups != ""].value_counts()
+    if len(sizes):
+        return (
+            f"{sizes.sum()} of {counted(kept, 'photo')} belong to "
+            f"{counted(len(sizes), 'given group')}.\nThe largest holds "
+            f"{counted(sizes.iloc[0], 'photo')}, {percent(sizes.iloc[0] / kept)} of all."
+        )
+    said = []
+    if found["scenes"]:
+        said.append(
+            f"{counted(found['photos'], 'photo')} probably belong to "
+            f"{counted(found['scenes'], 'scene')}, by "
+            f"{listed([clocks[source] for source in found['sources']])}.\nThe largest holds "
+            f"{counted(found['largest'], 'photo')}, {percent(found['largest'] / kept)} of all."
+        )
+    for source in found["refused"]:
+        said.append(
+            f"{clocks[source][0].upper()}{clocks[source][1:]} would tie more than a tenth of all "
+            "photos together, so "
+            f"{'it is' if source == 'camera' else 'they are'} not used."
+        )
+    if found["too_large"]:
+        said.append(
+            f"{counted(found['too_large'], 'photo')} lie in scenes that hold too much of a class, "
+            "and are not tied."
+        )
+    return "\n".join(said or ["No two photos seem to come from one place or one sitting."])
+
+
 def photos_left_out(count: int, kept: int) -> str:
     """Say how many photos the rules leave out.
 

@@ -1,6 +1,6 @@
 """Numbers and lists in words, as the readings need them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -8,6 +8,21 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     if number == 1:
         return f"1 {noun}"
     return f"{number:,} {plural or noun + ('es' if noun.endswith('s') else 's')}"
+
+
+def measured_on(figures: Mapping, split: str) -> str:
+    """Return on how much figures rest, such as "63 test photos, 61 pictures, 40 groups".
+
+    Groups are left out where there are as many as pictures.
+
+    Args:
+        figures: as from `score`: `images`, `pictures` and `groups`.
+        split: of the photos.
+    """
+    said = [counted(figures["images"], f"{split} photo"), counted(figures["pictures"], "picture")]
+    if figures["groups"] < figures["pictures"]:
+        said.append(counted(figures["groups"], "group"))
+    return ", ".join(said)
 
 
 def percent(share: float) -> str:

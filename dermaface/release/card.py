@@ -7,6 +7,7 @@ from dermaface.evaluation.scores import weakest_first
 from dermaface.photos import images
 from dermaface.photos.splits import SPLITS, TIES, across_splits, count_words
 from dermaface.readings.analyze_curves import unmeasured
+from dermaface.readings.words import measured_on
 from dermaface.runs import Run
 from dermaface.tflite import runtime
 import numpy as np
@@ -61,7 +62,8 @@ def model_card(run: Run, description: Mapping, strangers: Mapping) -> str:
     across = {noun: across_splits(photos, column) for column, noun in TIES.items()}
     ties = "\n".join(
         f"**{noun.capitalize()}s that lie in more than one split: {len(table)} (photos: "
-        f"{count_words(table.sum())}).** That flatters the figures below.\n"
+        f"{count_words(table.sum())}).** That {'may flatter' if noun == 'scene' else 'flatters'} "
+        "the figures below.\n"
         for noun, table in across.items()
         if len(table)
     )
@@ -75,6 +77,7 @@ def model_card(run: Run, description: Mapping, strangers: Mapping) -> str:
         ties=ties or "No group or picture lies in two splits, as far as copies were found.\n",
         data="\n".join(f"| {name} | {n} |" for name, n in description["data_images"].items()),
         split=split,
+        measured_on=measured_on(score, split),
         chosen_by="" if split == "test" else " (also used to choose)",
         score=score,
         figures=figures,

@@ -199,6 +199,32 @@ def keep_features(
     return train, validation
 
 
+def frozen_features(run: runs.Run, split: str) -> np.ndarray:
+    """Return what a run's backbone made of the photos of a split before it was fine-tuned.
+
+    Training may have kept that already, in the folder that `keep_features` names; what is missing
+    is kept there, too.
+
+    Args:
+        run: with `images.csv` and `model_untrained.keras`.
+        split: such as "train".
+
+    Returns:
+        The pooled features, float32 (n, features), in the order of `images.csv`.
+    """
+    frozen, _ = build.split_model(build.load_model(run.path("model_untrained.keras")))
+    photos = images.read_images(run, split)
+    dataset = datasets.make_dataset(
+        photos, run.data_root, run.class_names, image_size=frozen.input_shape[1]
+    )
+    kept = cache_features(
+        frozen, dataset, key={"photos": run.read()["data"]["fingerprint"], "split": split},
+        path=run.folder.parent / ".cache" / "features",
+        cache_gb=run.parameters("03_train_model")["cache_gb"],
+    )  # fmt: skip
+    return np.concatenate([np.asarray(batch) for batch, _ in kept])
+
+
 def cache_pixels(
     dataset: tf.data.Dataset,
     *,

@@ -1,11 +1,37 @@
 """Tests of the price of a split that has the same groups on both sides."""
 
-from dermaface.evaluation.relatives import have_relatives, price_of_relatives
+from dermaface import runs
+from dermaface.evaluation.relatives import have_relatives, measure_price, price_of_relatives
+from dermaface.photos import images
 import numpy as np
 import pandas as pd
 import pytest
 
 CLASSES = 4
+
+
+def test_a_runs_price_is_measured_only_where_photos_have_relatives(tmp_path):
+    run = runs.open_run("r", tmp_path)
+    train, held_out = photos(range(40), 12, 2.0, 1), photos(range(30, 60), 8, 2.0, 2)
+    rows = pd.concat([train[1].assign(split="train"), held_out[1].assign(split="test")])
+    rows["path"] = [f"{number:04d}.jpg" for number in range(len(rows))]
+    table = pd.DataFrame(dict.fromkeys(images.COLUMNS, "") | images.EMPTY, index=range(len(rows)))
+    table[list(rows)] = rows.to_numpy()
+    table["status"] = "kept"
+    features = {"train": train[0], "test": held_out[0]}
+    runs.write_csv(run.path("images.csv"), table[images.COLUMNS])
+    price = measure_price(run, "test", lambda run, split: features[split])
+    assert price["relatives"] == price["photos"] == 80 and price["groups"] == 10
+    assert price["with"] > price["without"] + 0.1
+    # Proposed scenes and copies make relatives, too.
+    table["group"] = ""
+    table.loc[[0, len(table) - 1], "scene"] = "0000.jpg"
+    runs.write_csv(run.path("images.csv"), table[images.COLUMNS])
+    price = measure_price(run, "test", lambda run, split: features[split])
+    assert price["relatives"] == price["photos"] == 1
+    table["scene"] = ""
+    runs.write_csv(run.path("images.csv"), table[images.COLUMNS])
+    assert measure_price(run, "test", None) == {"relatives": 0}
 
 
 def photos(groups, per_group, own, seed):

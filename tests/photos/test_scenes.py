@@ -114,7 +114,11 @@ def test_a_list_that_is_not_there_or_is_none_is_named(tmp_path, content):
     path = tmp_path / "images.csv"
     if content:
         path.write_text(content)
-    message = "is damaged" if content else "no list of photos .*previous must be"
+    message = (
+        "is no list of photos: it lacks the column path"
+        if content
+        else "no list of photos .*previous must be"
+    )
     with pytest.raises(ValueError, match=message):
         images.read_previous(tmp_path)
 

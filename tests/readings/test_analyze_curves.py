@@ -370,3 +370,36 @@ def test_the_analysis_is_summed_up_in_three_lines():
     told = readings.analysis(history, reference, metrics, classes, promised)
     assert "On validation it is less sure than it could be: log loss 0.50" in told
     assert told.endswith("wide.\nThese photos also chose the epoch, so that flatters.")
+
+
+def test_it_is_said_on_how_many_photos_pictures_and_groups_a_figure_rests():
+    figures = {"images": 63, "pictures": 63, "groups": 63, "independent": 63.0}
+    assert readings.rests_on(figures, "test") == (
+        "That rests on 63 test photos, 63 pictures.\nNo two of them are known to belong together."
+    )
+    figures |= {"pictures": 61, "groups": 40, "independent": 44.6}
+    assert readings.rests_on(figures, "test") == (
+        "That rests on 63 test photos, 61 pictures, 40 groups.\n"
+        "For its interval they count as 45 independent photos."
+    )
+    figures["relatives"] = {"relatives": 1, "photos": 0, "groups": 0}
+    assert readings.rests_on(figures, "test").endswith(
+        "1 photo has relatives in training (of one group or picture).\n"
+        "What that is worth cannot be measured: without them, too few are left."
+    )
+
+
+@pytest.mark.parametrize(
+    ("alone", "interval", "said"),
+    [
+        (0.88, [0.01, 0.09], "+5.0 points (95 % interval 1.0 to 9.0).\nSo expect less of people"),
+        (0.93, [-0.02, 0.02], "+0.0 points (95 % interval -2.0 to 2.0).\nChance alone can explain"),
+        (0.98, [-0.09, -0.01], "-5.0 points (95 % interval -9.0 to -1.0).\nThey do harm"),
+    ],
+)
+def test_what_relatives_in_training_are_worth_turns_with_the_figures(alone, interval, said):
+    price = {"relatives": 332, "photos": 330, "groups": 98, "with": 0.93, "without": alone}
+    lines = readings.relatives(price | {"drop_interval": interval})
+    assert lines[0] == "332 photos have relatives in training (of one group or picture)."
+    assert said in "\n".join(lines) and max(map(len, lines)) <= 92
+    assert readings.relatives({"relatives": 0}) == readings.relatives({}) == []

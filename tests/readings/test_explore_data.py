@@ -259,6 +259,44 @@ EXPLORED = {
         "Near 90 %, validation accuracy is uncertain by about 41 points; one class has 1 photo "
         "there.",
     ),
+    "groups_given": (
+        (readings.scenes_found, {}, rows(4, group=["anna", "anna", "bert", ""])),
+        "3 of 4 photos belong to 2 given groups.\nThe largest holds 2 photos, 50 % of all.",
+    ),
+    "scenes_proposed": (
+        (
+            readings.scenes_found,
+            {
+                "photos": 7,
+                "scenes": 3,
+                "largest": 3,
+                "sources": ["place", "camera"],
+                "refused": ["file"],
+                "too_large": 0,
+            },
+            rows(60, group=""),
+        ),
+        "7 photos probably belong to 3 scenes, by the same place and the camera's clock.\n"
+        "The largest holds 3 photos, 5 % of all.\n"
+        "File times would tie more than a tenth of all photos together, so they are not used.",
+    ),
+    "no_scene_but_a_clock_that_stands_still": (
+        (
+            readings.scenes_found,
+            {"scenes": 0, "sources": [], "refused": ["camera"], "too_large": 20},
+            rows(60, group=""),
+        ),
+        "The camera's clock would tie more than a tenth of all photos together, so it is not used."
+        "\n20 photos lie in scenes that hold too much of a class, and are not tied.",
+    ),
+    "no_scene": (
+        (
+            readings.scenes_found,
+            {"scenes": 0, "sources": [], "refused": [], "too_large": 0},
+            rows(60, group=""),
+        ),
+        "No two photos seem to come from one place or one sitting.",
+    ),
     "agreement": (
         (readings.split_agreement, 3, 3),
         "The package puts 3 of 3 photos where your function does.",

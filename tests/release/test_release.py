@@ -219,6 +219,9 @@ def test_the_verdict_is_plain_when_there_is_nothing_to_report():
 
 SCORE = {
     "images": 40,
+    "pictures": 36,
+    "groups": 20,
+    "independent": 24.4,
     "accuracy": 0.9,
     "accuracy_interval": [0.77, 0.96],
     "macro_f1": 0.9,
@@ -246,7 +249,7 @@ def make_run(output_dir, tflite_files, sample_folder):
     runs.write_text(run.path("labels.txt"), "\n".join(CLASS_NAMES) + "\n")
     photos = [f"{name}/{name}_{n:04d}.jpg" for name in CLASS_NAMES for n in range(3)]
     frame = pd.DataFrame({"path": photos, "status": "kept", "split": "train"})
-    frame[["group", "copies"]] = ""
+    frame[["group", "copies", "scene"]] = ""
     frame["label"] = [path.split("/")[0] for path in photos]
     frame.loc[::3, "split"] = "test"
     runs.write_csv(run.path("images.csv"), frame)

@@ -472,3 +472,20 @@ def test_the_features_of_a_run_are_those_of_its_splits(sample_folder, tmp_path):
     assert seen.shape == again.shape == held.shape and not np.allclose(seen, again)
     expected = [CLASS_NAMES.index(c) for c in frame.loc[frame["split"] == "validation", "label"]]
     np.testing.assert_array_equal(labels.argmax(axis=1), expected)
+
+
+def test_a_runs_frozen_features_are_pooled_and_in_the_order_of_its_photos(
+    sample_folder, small_model, tmp_path
+):
+    root, frame = images.find_images(sample_folder)
+    frame = frame[frame["label"].isin(CLASS_NAMES)].iloc[::6].reset_index(drop=True)
+    frame = images.check_images(root, frame).assign(split="train")
+    frame.loc[::2, "split"] = "test"
+    run = runs.open_run("some", tmp_path)
+    images.write_images(run, frame, root)
+    small_model.save(run.path("model_untrained.keras"))
+    run.update(notebooks={"03_train_model": {"parameters": {"cache_gb": 1.0}}})
+    found = features.frozen_features(run, "test")
+    front = keras.Model(small_model.input, small_model.get_layer("pooling").output)
+    seen = datasets.make_dataset(images.read_images(run, "test"), root, CLASS_NAMES, 96)
+    np.testing.assert_allclose(found, front.predict(seen, verbose=0), rtol=1e-3, atol=1e-3)
