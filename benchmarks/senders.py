@@ -5,8 +5,8 @@
 The default run of photos is made twice for each seed: with the split that the photos came with,
 where nearly every sender is on both sides, and with one in which no sender is. Prints a table for
 the README, and what the senders on both sides are worth to a head on frozen features. Takes about
-twelve minutes a seed on two processor cores. A run that is already there is continued, not repeated;
-`--photos-per-class 20 -p fine_tune_epochs 1` tries it in a few minutes.
+twelve minutes a seed on two processor cores. A run that is already there is continued, not
+repeated; `--photos-per-class 20 -p fine_tune_epochs 1` tries it in a few minutes.
 """
 
 import argparse
@@ -101,7 +101,7 @@ def table(rows: pd.DataFrame) -> str:
     Args:
         rows: as from `figures`.
     """
-    head = ["split", "measured on", "trained on", "senders", "of these, senders in training"]
+    head = ["split", "measured on", "trained on", "senders", "of senders in training"]
     head += ["accuracy by seed", "mean", "95 % intervals"]
     lines = [head, ["---"] * len(head)]
     for (kind, name), some in rows.groupby(["split", "measured on"], sort=False):

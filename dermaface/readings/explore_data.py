@@ -374,7 +374,7 @@ def split_agreement(same: int, total: int) -> str:
     said = f"The package puts {same} of {counted(total, 'photo')} where your function does"
     if same == total:
         return f"{said}."
-    return f"{said}.\nThe others follow a copy, a group or an earlier split."
+    return f"{said}.\nThe others follow a copy, a group, a scene or an earlier split."
 
 
 def _interval(share: float, total: int) -> tuple[float, float]:

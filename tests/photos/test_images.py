@@ -670,7 +670,8 @@ def explore(tmp_path, monkeypatch, capsys):
                 exec("".join(cell["source"]), namespace)  # noqa: S102 (the project's own)
             if "parameters" in cell["metadata"].get("tags", []):
                 namespace.update(given | parameters)
-        return runs.run_folder("r", tmp_path / "out"), capsys.readouterr().out
+        folder = runs.run_folder(namespace["run_name"], tmp_path / "out")
+        return folder, capsys.readouterr().out
 
     return explore
 
@@ -713,6 +714,28 @@ def test_the_notebook_keeps_old_photos_where_they_were(tmp_path, explore):
             Image.open(file).save(file.with_suffix(".jpg"), quality=60)
     assert len(written) == 48 and (written["copies"] != "").all()
     assert splits[0].to_dict() == splits[1].to_dict()
+
+
+def test_the_notebook_takes_groups_from_a_file_and_an_earlier_run_that_decides(tmp_path, explore):
+    rows = ["path,group"]
+    for label in "ab":
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for number in range(24):
+            scene(number + 50 * (label == "b")).save(tmp_path / "data" / label / f"{number}.png")
+            rows.append(f"data/{label}/{number}.png,sender {number // 2}")
+    (tmp_path / "senders.csv").write_text("\n".join(rows) + "\n")
+    how = {"validation_size": 0.3, "test_size": 0.3, "groups": str(tmp_path / "senders.csv")}
+    folder, said = explore(tmp_path / "data", split_seed=1, **how)
+    assert "48 of 48 photos belong to 12 given groups.\nThe largest holds 4 photos, 8 %" in said
+    first = images.read_table(folder / "images.csv")
+    assert first.groupby("group")["split"].nunique().max() == 1
+    how |= {"split_seed": 2, "run_name": "second"}
+    folder, said = explore(tmp_path / "data", **how, previous=str(folder))
+    second = images.read_table(folder / "images.csv")
+    assert folder.name == "second" and second["split"].tolist() == first["split"].tolist()
+    # Without groups, files written in one go say nothing about scenes.
+    _, said = explore(tmp_path / "data", split_seed=0, run_name="third")
+    assert "File times would tie more than a tenth of all photos together" in said
 
 
 def test_the_notebook_stops_with_the_reasons_where_nothing_can_be_read(tmp_path, explore):

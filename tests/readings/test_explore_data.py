@@ -304,7 +304,7 @@ EXPLORED = {
     "disagreement": (
         (readings.split_agreement, 2, 3),
         "The package puts 2 of 3 photos where your function does.\n"
-        "The others follow a copy, a group or an earlier split.",
+        "The others follow a copy, a group, a scene or an earlier split.",
     ),
     "given_splits": (
         (readings.split_agreement, 0, 0),
