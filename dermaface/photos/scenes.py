@@ -1,5 +1,6 @@
 """Which photos probably come from one place or one sitting: groups where none is known."""
 
+import collections
 from pathlib import Path
 
 from dermaface.photos.copies import components
@@ -65,16 +66,20 @@ def find_scenes(
             found["refused"].append(source)
         else:
             used.append(source)
-    class_sizes = kept["label"].value_counts()
-    sizes = []
+    paths, labels, hashes = (kept[name].tolist() for name in ("path", "label", "sha256"))
+    class_sizes = collections.Counter(labels)
+    stands, sizes = [""] * len(kept), []
     for numbers in _join(len(kept), pairs, used):
-        shares = kept["label"].iloc[numbers].value_counts() / class_sizes
-        if len(numbers) > LARGEST * len(kept) or shares.max() > LARGEST_OF_CLASS:
+        of_class = collections.Counter(labels[number] for number in numbers)
+        share = max(count / class_sizes[label] for label, count in of_class.items())
+        if len(numbers) > LARGEST * len(kept) or share > LARGEST_OF_CLASS:
             found["too_large"] += len(numbers)
             continue
-        stands = kept["path"].iloc[min(numbers, key=lambda number: kept["sha256"].iloc[number])]
-        photos.loc[kept.index[numbers], "scene"] = stands
+        first = min(numbers, key=hashes.__getitem__)
+        for number in numbers:
+            stands[number] = paths[first]
         sizes.append(len(numbers))
+    photos.loc[kept.index, "scene"] = stands
     found |= {"photos": sum(sizes), "scenes": len(sizes), "largest": max(sizes, default=0)}
     found["sources"] = [source for source in used if pairs[source]]
     return photos, found

@@ -198,9 +198,10 @@ def name_units(photos: pd.DataFrame) -> pd.DataFrame:
     paths = photos["path"].to_numpy(dtype=object)
     named = pd.DataFrame(index=photos.index)
     for name, columns in {"picture": ["copies"], "group": list(TIES)}.items():
-        named[name] = paths
+        stands = paths.copy()
         for numbers in _tied(photos, columns):
-            named.iloc[numbers, named.columns.get_loc(name)] = paths[numbers].min()
+            stands[numbers] = min(paths[numbers])
+        named[name] = stands
     return named
 
 
@@ -328,11 +329,13 @@ def split_remarks(photos: pd.DataFrame, earlier: pd.DataFrame | None = None) -> 
             f"which stay where they are: {_listed(torn)}."
         )
     if earlier is not None:
-        before = earlier.groupby("sha256")["split"].unique()
+        before = collections.defaultdict(set)
+        for content, split in zip(earlier["sha256"], earlier["split"], strict=True):
+            before[content].add(split)
         moved = [
-            f"{row.path} ({' and '.join(before[row.sha256])}, now {row.split})"
-            for row in kept[kept["sha256"].isin(before.index)].itertuples()
-            if row.split not in before[row.sha256]
+            f"{row.path} ({' and '.join(sorted(before[row.sha256]))}, now {row.split})"
+            for row in kept.itertuples()
+            if row.sha256 in before and row.split not in before[row.sha256]
         ]
         if moved:
             remarks.append(
