@@ -11,8 +11,10 @@ import pandas as pd
 import sklearn.linear_model
 import sklearn.pipeline
 import sklearn.preprocessing
+import threadpoolctl
 
 FOLDS = 5
+REPEATS = 3
 
 
 def have_relatives(held_out: Sequence[str], train: Sequence[str]) -> np.ndarray:
@@ -54,10 +56,11 @@ def price_of_relatives(
     """Measure how much an accuracy owes to training photos of the same groups.
 
     Of the held-out photos only those count whose group is in training. Their groups are dealt into
-    five folds. For each fold a head (logistic regression on features of a frozen backbone) learns
-    twice: without any training photo of the fold's groups, and with them, but without as many
-    others, class by class where there are enough. Both answer the fold's photos. So the same photos
-    are asked, by heads that learnt from about as many photos, with relatives of theirs and without.
+    five folds, three times. For each fold a head (logistic regression on features of a frozen
+    backbone) learns twice: without any training photo of the fold's groups, and with them, but
+    without as many others, class by class where there are enough. Both answer the fold's photos. So
+    the same photos are asked, by heads that learnt from about as many photos, with relatives of
+    theirs and without.
 
     Args:
         train: the features (n, d), and rows with `label` and `group` as from `name_units`.
@@ -70,47 +73,62 @@ def price_of_relatives(
         photos as are independent. Folds that leave fewer than two classes to learn are passed over.
     """
     (train_features, train_rows), (features, rows) = train, held_out
-    asked = have_relatives(rows["group"], train_rows["group"])
-    generator = np.random.default_rng(seed)
-    names = generator.permutation(np.unique(rows["group"][asked].to_numpy(dtype=str)))
-    # The largest groups first, each into the fold that has the fewest photos.
-    sizes = rows["group"].value_counts()
-    photos_of = [0] * FOLDS
-    folds: list[list[str]] = [[] for _ in range(FOLDS)]
-    for name in sorted(names, key=lambda name: -sizes[name]):
-        smallest = photos_of.index(min(photos_of))
-        folds[smallest].append(name)
-        photos_of[smallest] += sizes[name]
     labels, truth = train_rows["label"].to_numpy(), rows["label"].to_numpy()
-    right = {"with": np.zeros(len(rows)), "without": np.zeros(len(rows))}
-    counted = np.zeros(len(rows), dtype=bool)
-    for fold in folds:
-        here = rows["group"].isin(fold).to_numpy()
-        related = train_rows["group"].isin(fold).to_numpy()
-        if not fold or len(set(labels[~related])) < 2:
-            continue
-        counted |= here
-        left = {"without": ~related, "with": ~_as_many(related, labels, generator)}
-        for name, learnt in left.items():
-            head = sklearn.pipeline.make_pipeline(
-                sklearn.preprocessing.StandardScaler(),
-                sklearn.linear_model.LogisticRegression(C=0.01, max_iter=300),
-            )
-            head.fit(train_features[learnt], labels[learnt])
-            right[name][here] = head.predict(features[here]) == truth[here]
+    sizes = rows["group"][have_relatives(rows["group"], train_rows["group"])].value_counts()
+    generator = np.random.default_rng(seed)
+    # For each repetition and photo: whether the head was right, and whether there was one.
+    knows, alone, asked = (np.zeros((REPEATS, len(rows)), dtype=bool) for _ in range(3))
+    # Such small problems are solved sooner by one thread than by several that wait for each other.
+    with threadpoolctl.threadpool_limits(1):
+        for repeat in range(REPEATS):
+            for fold in _deal(sizes, generator):
+                here = rows["group"].isin(fold).to_numpy()
+                related = train_rows["group"].isin(fold).to_numpy()
+                if not fold or len(set(labels[~related])) < 2:
+                    continue
+                asked[repeat] |= here
+                drawn = _as_many(related, labels, generator)
+                for answers, left_out in ((alone, related), (knows, drawn)):
+                    head = sklearn.pipeline.make_pipeline(
+                        sklearn.preprocessing.StandardScaler(),
+                        sklearn.linear_model.LogisticRegression(C=0.01, max_iter=300),
+                    )
+                    head.fit(train_features[~left_out], labels[~left_out])
+                    answers[repeat, here] = head.predict(features[here]) == truth[here]
+    counted = asked.all(axis=0)
     groups = rows["group"][counted]
     price: dict = {"photos": int(counted.sum()), "groups": int(groups.nunique())}
     if not price["photos"]:
         return price
-    knows, alone = (right[name][counted] for name in ("with", "without"))
-    share = independent_images(knows - alone, groups) / len(groups)
-    lost, won = (float(((knows - alone) == sign).sum()) for sign in (1, -1))
+    knows, alone = knows[:, counted], alone[:, counted]
+    gains = knows.mean(axis=0) - alone.mean(axis=0)
+    share = independent_images(gains, groups) / len(groups)
+    # Repetitions take the chance out of what was left out, and none out of the draw of the photos.
+    lost, won = ((one & ~other).sum() / REPEATS for one, other in ((knows, alone), (alone, knows)))
     interval = drop_interval(lost * share, won * share, len(groups) * share)
     return price | {
         "with": float(knows.mean()),
         "without": float(alone.mean()),
         "drop_interval": list(interval),
     }
+
+
+def _deal(sizes: pd.Series, generator: np.random.Generator) -> list[list[str]]:
+    """Deal groups into `FOLDS` folds of about as many photos.
+
+    Args:
+        sizes: the held-out photos of each group.
+        generator: decides between groups of one size.
+    """
+    photos_of = [0] * FOLDS
+    folds: list[list[str]] = [[] for _ in range(FOLDS)]
+    shuffled = sizes.sort_index().iloc[generator.permutation(len(sizes))]
+    # The largest groups first, each into the fold that has the fewest photos.
+    for name, size in shuffled.sort_values(ascending=False, kind="stable").items():
+        smallest = photos_of.index(min(photos_of))
+        folds[smallest].append(str(name))
+        photos_of[smallest] += size
+    return folds
 
 
 def _as_many(related: np.ndarray, labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
