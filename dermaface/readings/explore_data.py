@@ -338,7 +338,8 @@ def summary(photos: "pd.DataFrame") -> str:
 def findings(photos: "pd.DataFrame", pairs: "pd.DataFrame") -> dict[str, str]:
     """Say of each file that stands out what was found, by its path.
 
-    Of two copies, only the one that the pair names second stands out.
+    Of two copies, only the one that the pair names second stands out. The other is named without
+    its folder if both lie in the same.
 
     Args:
         photos: rows of `images.csv`: `path`, `status`, `reason`, `flags` and `orientation`.
@@ -355,8 +356,9 @@ def findings(photos: "pd.DataFrame", pairs: "pd.DataFrame") -> dict[str, str]:
     used = set(photos["path"][photos["status"] == "kept"])
     for pair in pairs[pairs["copy"].isin(used)].itertuples():
         what = "same file as" if pair.kind == "exact" else f"{pair.kind} copy of"
+        other = pair.path.removeprefix(pair.copy[: pair.copy.rfind("/") + 1])
         where = ", another class" if pair.conflict else ""
-        parts = [found.get(pair.copy, ""), f"{what} {pair.path}{where}"]
+        parts = [found.get(pair.copy, ""), f"{what} {other}{where}"]
         found[pair.copy] = "; ".join(filter(None, parts))
     return dict(sorted(found.items()))
 

@@ -110,7 +110,8 @@ EXPLORED = {
     ),
     "turned": (
         (readings.formats_found, rows(format=["PNG", "JPEG", "JPEG"], orientation=[1, 6, 1])),
-        "Stored as 2 JPEG files and 1 PNG file; an EXIF note turns or mirrors 1 of 3 photos (33 %).",
+        "Stored as 2 JPEG files and 1 PNG file; an EXIF note turns or mirrors 1 of 3 photos "
+        "(33 %).",
     ),
     "equal_classes": (
         (readings.class_balance, {"a": 40, "b": 40}),
@@ -327,6 +328,10 @@ def test_every_file_that_stands_out_is_listed_with_what_was_found():
         "f.jpg": "copy of d.jpg",
     }  # fmt: skip
     assert found_in(rows(path=["a", "b", "c"])) == {}
+    photos = rows(path=["a/1.jpg", "a/2.jpg", "b/1.jpg"])
+    assert found_in(
+        photos, ("a/1.jpg", "a/2.jpg", "near", False), ("a/1.jpg", "b/1.jpg", "exact", True)
+    ) == {"a/2.jpg": "near copy of 1.jpg", "b/1.jpg": "same file as a/1.jpg, another class"}
 
 
 def test_whether_the_planted_files_and_no_others_stand_out():
