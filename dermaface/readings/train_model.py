@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from dermaface.readings.words import percent
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 
@@ -148,8 +149,18 @@ def validation_beside_training(history: "pd.DataFrame", stage: str) -> str:
     )
 
 
-def normalization(moved: int, total: int) -> str:
-    """Say whether BatchNormalization layers of the backbone moved in training."""
+def normalization(before: "Sequence[list[np.ndarray]]", after: "Sequence[list[np.ndarray]]") -> str:
+    """Say whether BatchNormalization layers of the backbone moved in training.
+
+    Args:
+        before: the weights of each layer before.
+        after: and after, in the same order.
+    """
+    total = len(before)
+    moved = sum(
+        any((old != new).any() for old, new in zip(*pair, strict=True))
+        for pair in zip(before, after, strict=True)
+    )
     if not total:
         return "The backbone shows no BatchNormalization layer, so there is none to compare."
     if total == 1:
