@@ -396,12 +396,10 @@ def mistakes(wrong: int, total: int, sure_wrong: int, sure: int, limit: float) -
         sure: all answers with at least that probability.
         limit: 0..1.
     """
-    if not wrong:
-        return f"No mistake in {counted(total, 'answer')}. The next photo can still bring one."
-    said = f"{wrong} of {counted(total, 'answer')} {'is' if wrong == 1 else 'are'} wrong.\n"
-    if not sure:
-        return f"{said}No answer at all was given with {100 * limit:.0f} % or more."
-    return f"{said}Wrong among the {sure} given with {100 * limit:.0f} % or more: {sure_wrong}."
+    return (
+        f"Wrong: {wrong} of {counted(total, 'answer')}; of the {sure} given with "
+        f"{100 * limit:.0f} % or more: {sure_wrong}."
+    )
 
 
 def analysis(

@@ -342,18 +342,13 @@ def test_the_weakest_class_is_named_with_its_interval():
 @pytest.mark.parametrize(
     ("figures", "said"),
     [
-        ((0, 68, 0, 60), "No mistake in 68 answers. The next photo"),
-        ((1, 68, 0, 0), "1 of 68 answers is wrong.\nNo answer at all was given with 90 % or more."),
-        (
-            (12, 68, 0, 60),
-            "12 of 68 answers are wrong.\nWrong among the 60 given with 90 % or more: 0.",
-        ),
-        ((12, 68, 1, 1), "Wrong among the 1 given with 90 % or more: 1."),
-        ((12, 68, 12, 60), "or more: 12."),
+        ((0, 68, 0, 60), "Wrong: 0 of 68 answers; of the 60 given with 90 % or more: 0."),
+        ((1, 68, 0, 0), "Wrong: 1 of 68 answers; of the 0 given with 90 % or more: 0."),
+        ((12, 68, 1, 1), "Wrong: 12 of 68 answers; of the 1 given with 90 % or more: 1."),
     ],
 )
 def test_mistakes_and_the_sure_ones_among_them_are_counted(figures, said):
-    assert said in readings.mistakes(*figures, 0.9)
+    assert readings.mistakes(*figures, 0.9) == said
 
 
 def test_the_analysis_is_summed_up_in_three_lines():
