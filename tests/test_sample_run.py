@@ -39,7 +39,13 @@ def test_every_class_is_learnt(run):
 def test_the_first_recipe_made_the_released_file(run):
     described = json.loads(run.path("release/model.json").read_text(encoding="utf-8"))
     assert (described["variant"], described["recipe"]) == ("int8", "careful int8, 200 photos")
-    assert report.examine(run).verdict == "Ship release/model.tflite"
+
+
+def test_the_report_advises_against_drawn_pictures_and_against_nothing_else(run):
+    screen = report.examine(run)
+    assert screen.verdict == "Do not ship yet"
+    (serious,) = screen.serious
+    assert serious.startswith("Trained on drawn pictures")
 
 
 def test_the_readme_shows_the_figure_of_notebook_05():
