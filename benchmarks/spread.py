@@ -94,6 +94,7 @@ def run_notebooks(
     """
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     wanted = {"DERMAFACE_OUTPUT_ROOT": str(folder), "PYTHONPATH": os.pathsep.join(paths)}
+    folder.mkdir(exist_ok=True)
     for notebook in notebooks:
         subprocess.run(
             [python, "-m", "papermill", "--no-progress-bar", "--log-level", "ERROR",
