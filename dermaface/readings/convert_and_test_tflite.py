@@ -80,8 +80,8 @@ def closer(changes: "pd.DataFrame") -> str:
     typical = changes.median()
     return (
         f"Closer to the Keras model: {better}.\n{counts}\n"
-        f"The median photo's largest change in a probability is {_amount(typical[better])}; with "
-        f"{worse} it is {_amount(typical[worse])}."
+        f"The median photo's largest change in a probability is {typical[better]:.4f}; with "
+        f"{worse} it is {typical[worse]:.4f}."
     )
 
 

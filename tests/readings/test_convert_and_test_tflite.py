@@ -61,7 +61,7 @@ def test_closer_names_the_file_that_moves_less_beyond_chance():
     assert said == (
         "Closer to the Keras model: careful.\nOf 40 photos, stock stayed closer on 0 and careful "
         "on 40 (sign test, p < 0.001).\nOn 0 neither was closer: both moved exactly as far.\nThe "
-        "median photo's largest change in a probability is 0.006; with stock it is 0.21."
+        "median photo's largest change in a probability is 0.0055; with stock it is 0.2100."
     )
     turned = readings.closer(pd.DataFrame({"stock": near, "careful": far}))
     assert turned.startswith("Closer to the Keras model: stock.\n")
