@@ -63,7 +63,7 @@ FAULTS = (
      "restore_best_weights=True", "restore_best_weights=False",
      "training/test_stages.py::test_early_stopping_ends_a_stage_and_the_best_weights_are_kept"),
     ("interval of 90 %", "dermaface/evaluation/scores.py",
-     "proportion_ci(0.95,", "proportion_ci(0.9,",
+     "ppf(0.975) ** 2 / total", "ppf(0.95) ** 2 / total",
      "evaluation/test_evaluation.py::test_accuracy_interval"),
     # The input keeps its range, or the file would be refused for not taking raw bytes.
     ("activation ranges cut to 40 %", "dermaface/tflite/convert.py",

@@ -111,6 +111,7 @@ def test_files_are_compared_and_judged_in_one_table(tflite_files, small_model, c
     dataset = tf.data.Dataset.from_tensor_slices((pixels, np.zeros((len(pixels), 4)))).batch(4)
     splits = ["validation"] * 6 + ["test"] * 4
     photos = pd.DataFrame({"path": "x", "split": splits, "label": ["acne"] * 10})
+    photos[["group", "copies", "scene"]] = ""
     predictions = prediction_frame(photos, small_model.predict(pixels, verbose=0), CLASS_NAMES)
     files = {
         "float32": tflite_file.embed(tflite_files["float32"], CLASS_NAMES, {}),
@@ -152,6 +153,7 @@ def test_recipes_are_tried_until_one_passes(tflite_files, small_model, calibrati
     dataset = tf.data.Dataset.from_tensor_slices((pixels, np.zeros((len(pixels), 4)))).batch(4)
     probabilities = small_model.predict(pixels, verbose=0)
     rows = pd.DataFrame({"path": "x", "split": "validation", "label": ["acne"] * len(pixels)})
+    rows[["group", "copies", "scene"]] = ""
     asked = []
 
     def recipe(name, content):
@@ -325,7 +327,8 @@ def test_the_model_card_says_how_good_and_where_not(released):
     card = (released / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert card.startswith("# Model card: r\n") and sample.NOTICE in card
     assert "Not a medical device" in card and "Intended use" in card
-    assert "accuracy 0.900, 95 % interval 0.770 to 0.960" in card
+    assert "accuracy 0.900, 95 % interval 0.770 to 0.960 (Wilson, for the\n  24 independent" in card
+    assert "Measured on 40 test photos, 36 pictures, 20 groups, with the file that ships" in card
     assert "1.00 points of accuracy lost" in card and "-2.00 to 4.00" in card
     # The weakest class comes first.
     assert card.index("| melasma | 10 | 0.50 |") < card.index("| wrinkles | 10 | 0.80 |")
