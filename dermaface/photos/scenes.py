@@ -30,7 +30,7 @@ def find_scenes(
     Args:
         root: the data root.
         photos: as from `check_images`.
-        places: pairs of photos that show the same place: `path` and `copy`.
+        places: pairs of photos that show the same place; their paths are the first two columns.
 
     Returns:
         The frame with `scene` filled in, by the path of one of the scene's photos, where a photo is
@@ -50,7 +50,7 @@ def find_scenes(
     pairs = {
         "place": [
             (position[a], position[b])
-            for a, b in zip(places["path"], places["copy"], strict=True)
+            for a, b in places.iloc[:, :2].itertuples(index=False)
             if a in position and b in position
         ],
         "camera": _close_in_time(kept["taken"], kept["camera"]),
