@@ -204,3 +204,21 @@ def changed_by_slips(
     order = {slip: number for number, slip in enumerate(SLIPS)}
     frame = frame.sort_values("by_rule_probability", ascending=False, kind="stable")
     return frame.sort_values("slip", key=lambda slips: slips.map(order), kind="stable")
+
+
+def slip_pictures(slipped: pd.DataFrame, root: Path, image_size: int) -> list[np.ndarray]:
+    """Return what a file is fed for photos read with a slip: each by the rule, then with the slip.
+
+    Args:
+        slipped: rows as from `changed_by_slips`.
+        root: the data root.
+        image_size: side of the square in pixels.
+
+    Returns:
+        Two arrays (image_size, image_size, 3) per row, 0..255.
+    """
+    return [
+        read(root / photo.path, image_size)
+        for photo in slipped.itertuples()
+        for read in (load_image, SLIPS[photo.slip])
+    ]

@@ -9,6 +9,7 @@ from dermaface.evaluation.predictions import (
     measure_latency,
     predict_tflite,
     score_resizers,
+    slip_pictures,
 )
 from dermaface.evaluation.scores import (
     accuracy_interval,
@@ -252,6 +253,8 @@ def test_changed_by_slips(tflite_files, sample_folder):
     assert changed["slip"].map(list(SLIPS).index).is_monotonic_increasing
     assert dark["by_rule_probability"].is_monotonic_decreasing
     assert changed_by_slips(tflite_files["int8"], sample_folder, photos[:0], names).empty
+    right, fed = slip_pictures(dark[:1], sample_folder, 96)
+    np.testing.assert_allclose(fed * 255, right)
 
 
 def test_predict_tflite_keeps_the_order_and_measure_latency_is_positive(
