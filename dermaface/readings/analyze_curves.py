@@ -82,8 +82,8 @@ def counts_agree(right: int, total: int, evaluated: float, logged: float) -> str
     """
     others = round(evaluated * total), round(logged * total)
     said = (
-        f"Right, of {total}: {right} by counting, {others[0]} by `evaluate`, {others[1]} in the "
-        "training log.\n"
+        f"Right, of {total}: {right} by counting (accuracy {right / total:.3f}), {others[0]} by "
+        f"`evaluate`, {others[1]} in the training log.\n"
     )
     apart = abs(others[1] - right)
     if others[0] != right:

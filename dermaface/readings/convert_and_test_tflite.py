@@ -355,15 +355,17 @@ def resizers(table: "pd.DataFrame") -> str:
     )
 
 
-def slips(counts: "pd.Series", images: int) -> str:
+def slips(changed: "pd.DataFrame", images: int) -> str:
     """Say how many answers each slip of a careless client changed.
 
     Args:
-        counts: how many answers changed, by slip.
+        changed: one row per changed answer, with the categorical `slip`, as from
+            `changed_by_slips`.
         images: how many photos were asked about.
     """
-    if not counts.any():
+    if changed.empty:
         return f"No slip changed any of the {images} answers."
+    counts = changed["slip"].value_counts(sort=False)
     told = listed([f"{slip} {count}" for slip, count in counts.items()])
     return f"Answers changed by one slip at a time, of {images}:\n{told}."
 

@@ -97,7 +97,7 @@ def test_the_kept_epoch_is_counted_over_all_stages_as_in_the_figure():
 @pytest.mark.parametrize(
     ("evaluated", "logged", "said"),
     [
-        (0.9, 0.9, "90 by counting, 90 by `evaluate`, 90 in the training log.\nCounting and"),
+        (0.9, 0.9, "90 by counting (accuracy 0.900), 90 by `evaluate`, 90 in the"),
         (0.9, 0.9, "`evaluate` agree. The log is off by 0; up to 2, or 1 % of the photos,\nmay"),
         (0.9, 0.91, "91 in the training log.\nCounting and `evaluate` agree. The log is off by 1;"),
         (0.9, 0.86, "is not the model of that epoch"),

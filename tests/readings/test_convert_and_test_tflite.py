@@ -286,11 +286,14 @@ def test_resizers():
 
 
 def test_slips():
-    counts = pd.Series({"EXIF ignored": 0, "resized": 3, "swapped": 4})
-    assert readings.slips(counts, 68) == (
+    slips = pd.Categorical(
+        ["swapped"] * 4 + ["resized"] * 3, ["EXIF ignored", "resized", "swapped"]
+    )
+    changed = pd.DataFrame({"slip": slips})
+    assert readings.slips(changed, 68) == (
         "Answers changed by one slip at a time, of 68:\nEXIF ignored 0, resized 3 and swapped 4."
     )
-    assert readings.slips(counts * 0, 68) == "No slip changed any of the 68 answers."
+    assert readings.slips(changed[:0], 68) == "No slip changed any of the 68 answers."
 
 
 def test_slipped():
