@@ -317,7 +317,7 @@ def recall_changes(rows: "pd.DataFrame", predictions: "pd.DataFrame") -> str:
             of = images[split, name]
             photos = f"{round(change * of)} of {counted(of, 'photo')}"
             told.append(f"{said} most recall: {name} ({split}), {photos}.")
-    return "\n".join(told) or "No class lost or gained recall."
+    return "\n".join(told) or "On balance, no class lost or gained recall."
 
 
 def changed_photos(changed: "pd.DataFrame", images: "pd.Series", min_confidence: float) -> str:

@@ -234,7 +234,7 @@ def test_recall_changes():
     photos = pd.DataFrame({"split": ["validation"] * 4 + ["test"], "label": "c"})
     rows = pd.DataFrame({"split": ["validation", "test"]})
     rows["recall_change_a"], rows["recall_change_b"] = [0.0, 0.0], [np.nan, 0.0]
-    assert readings.recall_changes(rows, photos) == "No class lost or gained recall."
+    assert readings.recall_changes(rows, photos) == "On balance, no class lost or gained recall."
     rows["recall_change_c"] = [-0.25, 1.0]
     assert readings.recall_changes(rows, photos) == (
         "Lost most recall: c (validation), 1 of 4 photos.\n"
