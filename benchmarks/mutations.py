@@ -7,11 +7,12 @@ are now, are copied to a temporary folder, so nothing happens to this checkout. 
 are likely to notice the fault run first; only if they pass, the other unit tests and, last, the
 notebooks follow. Prints a Markdown table and ends with status 1 if a fault survives. Stops at once
 if the text of a fault is not in its file exactly once, or if the likely tests fail without a fault.
-`--list` prints the names that `--only` takes. Takes about four minutes on two processor cores, and
-a quarter of an hour more for each fault that the likely tests miss.
+`--list` prints the names that `--only` takes. Takes about half an hour on two processor cores, most
+of it for the faults in notebooks, and a few minutes more for each that the likely tests miss.
 """
 
 import argparse
+import json
 import os
 from pathlib import Path
 import re
@@ -24,7 +25,8 @@ import time
 ROOT = Path(__file__).resolve().parents[1]
 
 # The fault in words and its file; the text, and what replaces it; the tests in tests/ that are
-# likely to notice, separated by spaces.
+# likely to notice, separated by spaces. A fault in a notebook shows when the notebooks run.
+NOTEBOOKS = "notebooks test_sample_run.py"
 FAULTS = (
     ("split key without label", "dermaface/photos/splits.py",
      'kept["label"] + "/" + kept["sha256"]', 'kept["sha256"]',
@@ -76,6 +78,60 @@ FAULTS = (
     ("gate always open", "dermaface/release/gate.py",
      "return passed", "return passed | True",
      "release/test_release.py::test_the_gate"),
+    ("chosen by the test photos", "dermaface/release/gate.py",
+     """validation = conversion[conversion["split"] == "validation"].set_index("variant")
+    for""", """validation = conversion[conversion["split"] == "test"].set_index("variant")
+    for""",
+     "release/test_release.py"
+     "::test_the_first_preferred_variant_that_passed_on_validation_is_chosen"),
+    ("training photos with a held-out copy stay", "dermaface/photos/splits.py",
+     "if splits[number] != splits[late]:", "if False:",
+     "photos/test_images.py"),
+    ("schedule is flat", "dermaface/training/stages.py",
+     "lambda epoch: float(cosine(epoch))", "lambda epoch: float(cosine(0))",
+     "training/test_stages.py::test_schedules"),
+    ("everything but the head stays frozen", "dermaface/model/build.py",
+     "position >= names.index(first) and not", 'position >= names.index("pooling") and not',
+     "model/test_build.py::test_only_what_is_set_free_learns_and_batch_normalization_never_moves"),
+    ("report tells validation figures", "dermaface/report.py",
+     'return "test" if "test" in figures else "validation"', 'return "validation"',
+     "test_report.py::test_a_good_run_may_ship_and_its_figures_are_those_of_its_files"),
+    ("log loss doubled", "dermaface/evaluation/scores.py",
+     '"log_loss": float(-np.log(', '"log_loss": float(-2 * np.log(',
+     "evaluation/test_evaluation.py::test_score"),
+    ("02 scales to 0..1", "notebooks/02_build_model.ipynb",
+     "Rescaling(1 / 127.5, offset=-1.0,", "Rescaling(1 / 255, offset=0.0,", NOTEBOOKS),
+    ("03 frees only the head in fine-tuning", "notebooks/03_train_model.ipynb",
+     'free = position >= names.index(starts["2. fine-tuning"])',
+     'free = position >= len(backbone_layers)', NOTEBOOKS),
+    ("03 lets BatchNormalization learn", "notebooks/03_train_model.ipynb",
+     "layer.trainable = free and layer not in normalizations", "layer.trainable = free",
+     NOTEBOOKS),
+    ("03 fine-tunes at a constant rate", "notebooks/03_train_model.ipynb",
+     "    fine_tune_schedule, fine_tune_learning_rate, fine_tune_epochs,",
+     '    "constant", fine_tune_learning_rate, fine_tune_epochs,', NOTEBOOKS),
+    ("03 fine-tunes without views", "notebooks/03_train_model.ipynb",
+     "devices.check_memory(top, batch_size)",
+     "fine_tune_views = devices.check_memory(top, batch_size) or 1", NOTEBOOKS),
+    ("04 scores the validation photos as test", "notebooks/04_analyze_curves.ipynb",
+     "metrics = {split: scores.score(rows, class_names) for split, rows in by_split}",
+     "metrics = {split: scores.score(by_split.get_group('validation'), class_names) "
+     "for split, rows in by_split}", NOTEBOOKS),
+    ("04 turns the temperature round", "notebooks/04_analyze_curves.ipynb",
+     "** (1 / temperature)", "** temperature", NOTEBOOKS),
+    ("05 picks a recipe by the test photos", "notebooks/05_convert_and_test_tflite.ipynb",
+     "validation, keras_answers = \"split == 'validation'\",",
+     "validation, keras_answers = \"split == 'test'\",", NOTEBOOKS),
+    ("05 calibrates on zeros", "notebooks/05_convert_and_test_tflite.ipynb",
+     "careful = convert.quantize(rounded, calibration[:calibration_images])",
+     "careful = convert.quantize(rounded, 0 * calibration[:calibration_images])", NOTEBOOKS),
+    ("05 opens the gate", "notebooks/05_convert_and_test_tflite.ipynb",
+     "files, keras_answers, held_out_ds, class_names, limits=limits",
+     "files, keras_answers, held_out_ds, class_names, "
+     'limits={"max_accuracy_drop": 1, "min_agreement": 0}',
+     "test_pipeline.py::test_the_gate_fails_a_run_whose_file_does_not_answer_like_the_model"),
+    ("06 writes the winner, whatever the intervals say", "notebooks/06_compare_settings.ipynb",
+     "chosen = scores.choose_setting(differences)", 'chosen = "winner"', NOTEBOOKS),
 )  # fmt: skip
 
 
@@ -121,6 +177,8 @@ def mutate(root: Path, fault: tuple) -> str:
         ValueError: the text to be replaced is not there exactly once.
     """
     name, file, old, new, _ = fault
+    if file.endswith(".ipynb"):  # a line of code, as JSON has it
+        old, new = (json.dumps(text, ensure_ascii=False)[1:-1] for text in (old, new))
     content = (root / file).read_text(encoding="utf-8")
     if content.count(old) != 1:
         raise ValueError(
@@ -132,7 +190,7 @@ def mutate(root: Path, fault: tuple) -> str:
 
 def likely_tests(fault: tuple) -> list[str]:
     """Return the tests that are likely to notice a fault, as pytest wants them named."""
-    return [f"tests/{test}" for test in fault[4].split()]
+    return [test if test == "notebooks" else f"tests/{test}" for test in fault[4].split()]
 
 
 def find_test(fault: tuple) -> str | None:

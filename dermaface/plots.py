@@ -120,19 +120,19 @@ def stages(cuts: dict[str, tuple[int, Sequence[int], int]]) -> None:
     """Draw for each stage of training what is frozen, what is kept of a photo, and what learns.
 
     Args:
-        cuts: by the stage's name, the numbers in the frozen front, the shape of what it makes of
-            a photo, and the numbers that learn.
+        cuts: by the stage's name, the weights in the frozen front, the shape of what it makes of
+            a photo, and the weights that learn.
     """
     diagram(
         {
             name: [
                 ("photo", "data"),
-                (f"front\n{frozen:,}\nnumbers", "frozen") if frozen else ("no front", "step"),
+                (f"front\n{frozen:,}\nweights", "frozen") if frozen else ("no front", "step"),
                 (
                     f"kept\n{' x '.join(map(str, shape))}\n{'features' if frozen else 'pixels'}",
                     "file",
                 ),
-                (f"rest\n{learning:,}\nnumbers", "learns"),
+                (f"rest\n{learning:,}\nweights", "learns"),
                 ("probabilities", "data"),
             ]
             for name, (frozen, shape, learning) in cuts.items()

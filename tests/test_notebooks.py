@@ -6,8 +6,10 @@ nbval passes a notebook without outputs, whatever it does; these tests do not.
 import ast
 import re
 
+import cells
 from dermaface import pipeline, runs
 import nbformat
+from nbval.plugin import IPyNbFile
 import pytest
 import refresh
 import yaml
@@ -138,7 +140,64 @@ def test_no_two_cells_share_an_id_and_every_tag_is_read_by_something(notebook):
     assert len({cell.id for cell in content.cells}) == len(content.cells)
     for cell in content.cells:
         tags = cell.metadata.get("tags", ["parameters"])
-        assert tags and set(tags) <= {"parameters", "nbval-ignore-output", refresh.FIGURE_TAG}
+        assert tags and set(tags) <= {
+            "parameters", cells.IGNORED_TAG, cells.NUMBERS_VARY_TAG, refresh.FIGURE_TAG,
+        }  # fmt: skip
+
+
+def test_nbval_sees_nearly_every_output(notebook):
+    _, content = notebook
+    code = code_cells(content)
+    tags = [tag for cell in code for tag in cell.metadata.get("tags", [])]
+    assert tags.count(cells.IGNORED_TAG) <= len(code) / 10
+    assert tags.count(cells.NUMBERS_VARY_TAG) <= len(code) / 2
+    assert not any("NBVAL" in cell.source for cell in code), "tags say what is not compared"
+
+
+SENTENCE = "int8 changed 3 of 1,068 answers, its\nlargest change is 2.6e-05 (-0.1 to +0.1).\n"
+TABLE = "     loss\n---------\na   0.851\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "alike"),
+    [
+        (SENTENCE, SENTENCE.replace("3 of 1,068", "12 of 68").replace("2.6e-05", "-0.25"), True),
+        (SENTENCE, SENTENCE.replace("its\n", "\nits "), True),
+        (SENTENCE, SENTENCE.replace("changed", "kept"), False),
+        (SENTENCE, SENTENCE.replace("int8", "int4"), False),
+        (SENTENCE, SENTENCE.replace("2.6e-05", "nan"), False),
+        (SENTENCE, "", False),
+        (TABLE, TABLE.replace(" loss", "  loss").replace("---", "----"), True),
+        (TABLE, TABLE.replace("0.851", "12"), True),
+        (TABLE, TABLE + "b   0.851\n", False),
+    ],
+)
+def test_where_numbers_vary_a_turned_sentence_fails_all_the_same(
+    request, tmp_path, old, new, alike
+):
+    compare = nbval_comparison(request, tmp_path, old, [cells.NUMBERS_VARY_TAG])
+    assert compare(new) is alike
+
+
+def test_everywhere_else_a_changed_number_fails(request, tmp_path):
+    compare = nbval_comparison(request, tmp_path, SENTENCE, [])
+    assert compare(SENTENCE) and not compare(SENTENCE.replace("3", "4"))
+
+
+def nbval_comparison(request, folder, committed, tags):
+    """Return what nbval does with a new text of a cell, collected as all notebooks are."""
+
+    def outputs_of(text):
+        return [nbformat.v4.new_output("stream", text=text)] if text else []
+
+    cell = nbformat.v4.new_code_cell(metadata={"tags": tags}, outputs=outputs_of(committed))
+    path = folder / "a.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    (item,) = IPyNbFile.from_parent(request.session, path=path, nodeid=path.name).collect()
+    request.config.hook.pytest_collection_modifyitems(
+        session=request.session, config=request.config, items=[item]
+    )
+    return lambda text: item.compare_outputs(outputs_of(text), item.cell.outputs)
 
 
 def test_all_were_made_by_one_python():

@@ -1,18 +1,19 @@
 """Check the figures of the notebooks' run under nbval, which come from trained weights.
 
-nbval compares what is the same on every machine. What training produced is compared here with
-tests/expected_metrics.json, with a tolerance for each figure.
+nbval compares what is the same on every machine. What training produced is compared here with the
+bounds in tests/expected_metrics.json, which benchmarks/spread.py has measured.
 """
 
 import json
 
-from dermaface import pipeline
+from dermaface import pipeline, report
 from dermaface.runs import open_run
+import expected
 import pandas as pd
 import pytest
 import refresh
 
-EXPECTED = json.loads(refresh.EXPECTED.read_text(encoding="utf-8"))
+EXPECTED = expected.read_table()
 
 
 @pytest.fixture(scope="module")
@@ -24,19 +25,9 @@ def run():
     return run
 
 
-@pytest.fixture(scope="module")
-def measured(run):
-    return refresh.measure(run)
-
-
-def test_the_same_figures_are_measured_as_expected(measured):
-    assert set(measured) == set(EXPECTED) and len(EXPECTED) > 20
-
-
-@pytest.mark.parametrize("name", EXPECTED)
-def test_figure(measured, name):
-    expected = EXPECTED[name]
-    assert measured[name] == pytest.approx(expected["value"], abs=expected["tolerance"])
+def test_every_figure_is_within_its_bounds(run):
+    assert len(EXPECTED) > 40
+    assert expected.outside(expected.measure(run), EXPECTED) == []
 
 
 def test_every_class_is_learnt(run):
@@ -48,6 +39,13 @@ def test_every_class_is_learnt(run):
 def test_the_first_recipe_made_the_released_file(run):
     described = json.loads(run.path("release/model.json").read_text(encoding="utf-8"))
     assert (described["variant"], described["recipe"]) == ("int8", "careful int8, 200 photos")
+
+
+def test_the_report_advises_against_drawn_pictures_and_against_nothing_else(run):
+    screen = report.examine(run)
+    assert screen.verdict == "Do not ship yet"
+    (serious,) = screen.serious
+    assert serious.startswith("Trained on drawn pictures")
 
 
 def test_the_readme_shows_the_figure_of_notebook_05():

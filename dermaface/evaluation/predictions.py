@@ -1,4 +1,4 @@
-"""The answers of `.tflite` files, their speed, and what another resizer costs."""
+"""The answers of `.tflite` files, their speed, and what a careless client costs."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import functools
@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import cv2
-from dermaface.photos.pixels import decode_image, resize
+from dermaface.photos.pixels import decode_image, load_image, resize
 from dermaface.tflite import runtime
 import numpy as np
 import pandas as pd
@@ -138,3 +138,69 @@ def score_resizers(
         }
         for name, given in told.items()
     )
+
+
+# --- What a careless client costs -----------------------------------------------------------------
+
+
+def ignore_exif(path: Path, image_size: int) -> np.ndarray:
+    """Read a photo as its pixels are stored, which may lie on their side."""
+    with Image.open(path) as image:
+        return resize(np.asarray(image.convert("RGB")), image_size)
+
+
+def smooth_first(path: Path, image_size: int) -> np.ndarray:
+    """Read a photo upright, but resize it at its full size as Pillow does."""
+    return resize_pillow(decode_image(path), image_size)
+
+
+def swap_channels(path: Path, image_size: int) -> np.ndarray:
+    """Read a photo with blue in the place of red, the order in which OpenCV reads files."""
+    return load_image(path, image_size)[..., ::-1]
+
+
+def scale_to_one(path: Path, image_size: int) -> np.ndarray:
+    """Read a photo and divide its pixels by 255, which the model does itself."""
+    return load_image(path, image_size) / 255
+
+
+SLIPS: dict[str, Callable[[Path, int], np.ndarray]] = {
+    "EXIF ignored": ignore_exif,
+    "resized by Pillow": smooth_first,
+    "red and blue swapped": swap_channels,
+    "divided by 255": scale_to_one,
+}
+
+
+def changed_by_slips(
+    content: bytes, root: Path, photos: pd.DataFrame, class_names: Sequence[str]
+) -> pd.DataFrame:
+    """Ask a `.tflite` file about photos that are read with one slip at a time.
+
+    Args:
+        content: the file.
+        root: the data root.
+        photos: rows of `images.csv` with `path` and `label`.
+        class_names: the classes in index order.
+
+    Returns:
+        One row per slip and photo that got another answer than by the pixel rule: `slip` (the first
+        of `SLIPS` first), `path`, `label`, `by_rule` and `by_rule_probability` (the answer by the
+        rule, the surest first), `careless` and `careless_probability`.
+    """
+    interpreter = runtime.open_interpreter(content)
+    image_size = int(interpreter.get_input_details()[0]["shape"][1])
+    rows = []
+    for photo in photos.itertuples():
+        path = root / photo.path
+        right = _invoke(interpreter, load_image(path, image_size)[None])[0]
+        for slip, read in SLIPS.items():
+            told = _invoke(interpreter, read(path, image_size)[None])[0]
+            if told.argmax() != right.argmax():
+                answers = [(class_names[int(p.argmax())], float(p.max())) for p in (right, told)]
+                rows.append((slip, photo.path, photo.label, *answers[0], *answers[1]))
+    columns = "slip path label by_rule by_rule_probability careless careless_probability".split()
+    frame = pd.DataFrame(rows, columns=columns)
+    order = {slip: number for number, slip in enumerate(SLIPS)}
+    frame = frame.sort_values("by_rule_probability", ascending=False, kind="stable")
+    return frame.sort_values("slip", key=lambda slips: slips.map(order), kind="stable")

@@ -65,7 +65,7 @@ class Backbone:
 
 BACKBONES = {
     "tiny": Backbone(
-        "MobileNetV2", 96, "block_6_expand",
+        "MobileNetV2", 96, "block_4_expand",
         width=0.35, alphas=(0.35,), parameters=0.41, multiply_adds=11, int8_mb=0.6,
     ),
     "mobilenet": Backbone(

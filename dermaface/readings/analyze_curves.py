@@ -16,7 +16,8 @@ def curves(history: "pd.DataFrame") -> str:
     """Say what shape the curves have, judging by the validation loss.
 
     A rise after the lowest value counts only if it is larger than any earlier rise from one epoch
-    to the next, and than 5 % of the lowest value.
+    to the next, and than 5 % of the lowest value. Where the learning rate fell to less than a tenth
+    within the last stage, the end of the curve is not read: small steps make any curve level.
 
     Args:
         history: `history.csv`.
@@ -27,28 +28,28 @@ def curves(history: "pd.DataFrame") -> str:
         return "One epoch is a point, not a curve: it does not show whether more would help."
     lowest, last = losses[best], losses[-1]
     found = f"Validation loss is lowest in epoch {best + 1} of {epochs}, at {lowest:.3f}"
-    if best == epochs - 1:
-        return f"{found}.\nThat is the last one: it was still falling, so more epochs may help."
     rises = history.groupby("stage", sort=False)["val_loss"].diff().iloc[: best + 1]
-    if last - lowest <= max(rises.fillna(0).max(), 0.05 * lowest):
-        found += f",\nand ends only a little higher, at {last:.3f}.\n"
-        rates = history.loc[history["stage"] == history["stage"].iloc[-1], "learning_rate"]
-        left = rates.iloc[-1] / rates.iloc[0]
-        if left < 0.1:
-            return (
-                f"{found}The curve is level at the end, but so were the steps: the learning rate "
-                f"had fallen to {percent(left)}\nof its start, so this does not show that more "
-                "epochs would be useless.\nTo find out, double the epochs."
-            )
-        return f"{found}It has levelled off: more epochs alone would bring little."
-    found += f", then rises by {100 * (last / lowest - 1):.0f} % to {last:.3f}.\n"
-    if history["loss"].iloc[-1] < history["loss"].iloc[best]:
-        return f"{found}Training loss keeps falling: overfitting after epoch {best + 1}."
-    return f"{found}Training loss rises, too: the later steps did harm (learning rate)."
+    if last - lowest > max(rises.fillna(0).max(), 0.05 * lowest):
+        found += f", then rises by {100 * (last / lowest - 1):.0f} % to {last:.3f}.\n"
+        if history["loss"].iloc[-1] < history["loss"].iloc[best]:
+            return f"{found}Training loss keeps falling: overfitting after epoch {best + 1}."
+        return f"{found}Training loss rises, too: the later steps did harm (learning rate)."
+    found += f"; the last epoch has {last:.3f}.\n"
+    rates = history.loc[history["stage"] == history["stage"].iloc[-1], "learning_rate"]
+    left = rates.iloc[-1] / rates.iloc[0]
+    if left < 0.1:
+        return (
+            f"{found}It does not turn up. But at the end the steps were small: the learning rate "
+            f"had fallen\nto {percent(left)} of its start. So even a level curve would not show "
+            "that more epochs are useless.\nTo find out, double the epochs."
+        )
+    if best == epochs - 1:
+        return f"{found}It was still falling, so more epochs may help."
+    return f"{found}It has levelled off: more epochs alone would bring little."
 
 
 def best_epoch(history: "pd.DataFrame", images: int) -> str:
-    """Say which epoch was kept, and whether accuracy would have chosen another one.
+    """Say which epoch was kept, and which one has the highest accuracy.
 
     Args:
         history: `history.csv`.
@@ -59,16 +60,12 @@ def best_epoch(history: "pd.DataFrame", images: int) -> str:
     stages = list(dict.fromkeys(history["stage"]))
     kept = history["stage"].iloc[best]
     where = f" (epoch {history['epoch'].iloc[best]} of stage {kept})" if len(stages) > 1 else ""
-    said = [f"Kept: epoch {best + 1}{where}, with validation accuracy {accuracies[best]:.3f}."]
     highest = accuracies.index(max(accuracies))
-    more = round((accuracies[highest] - accuracies[best]) * images)
-    if more:
-        said.append(
-            f"Accuracy alone would have chosen epoch {highest + 1}, where "
-            f"{counted(more, 'more photo')} of {images} {'was' if more == 1 else 'were'} right."
-        )
-    else:
-        said.append("No epoch has a higher accuracy.")
+    kept_right, most = (round(accuracies[epoch] * images) for epoch in (best, highest))
+    said = [
+        f"Kept: epoch {best + 1}{where}, with {kept_right} of {images} validation photos right.",
+        f"Highest accuracy: epoch {highest + 1}, with {most} of {images} right.",
+    ]
     for stage in stages[stages.index(kept) + 1 :]:
         said.append(f"Stage {stage} did not lower the loss and was undone.")
     return "\n".join(said)
@@ -91,36 +88,34 @@ def counts_agree(right: int, total: int, evaluated: float, logged: float) -> str
     apart = abs(others[1] - right)
     if others[0] != right:
         return f"{said}The answers and the table are not in the same order."
-    if not apart:
-        return f"{said}All three agree."
     if apart <= max(2, 0.01 * total):
-        return f"{said}So small a difference comes from rounding, as when features are stored."
+        return (
+            f"{said}Counting and `evaluate` agree. The log is off by {apart}; up to 2, or 1 % of "
+            "the photos,\nmay come from rounding, as when features are stored."
+        )
     return f"{said}Rounding does not explain that: `model.keras` is not the model of that epoch."
 
 
 def gap(train_accuracy: float, validation_accuracy: float, interval: tuple[float, float]) -> str:
-    """Say what the gap between training and validation accuracy shows.
+    """Say how large the gap between training and validation accuracy is, beside what chance does.
 
     Args:
         train_accuracy: 0..1, in the same epoch as the validation accuracy.
         validation_accuracy: 0..1.
         interval: of the validation accuracy, 95 %.
     """
-    said = f"Training {train_accuracy:.3f} lies "
-    of_validation = f"the validation interval, {interval[0]:.3f} to {interval[1]:.3f}.\n"
-    if train_accuracy > interval[1]:
-        gap = 100 * (train_accuracy - validation_accuracy)
-        return (
-            f"{said}{gap:.0f} points higher, above {of_validation}"
-            "The model knows its training photos better than new ones."
-        )
-    side = "below" if train_accuracy < interval[0] else "inside"
+    said = (
+        f"Training {train_accuracy:.3f}, validation {validation_accuracy:.3f}: a gap of "
+        f"{100 * (train_accuracy - validation_accuracy):.1f} points.\n"
+        f"The validation interval, {interval[0]:.3f} to {interval[1]:.3f}, reaches "
+        f"{100 * (interval[1] - validation_accuracy):.1f} points up from its accuracy."
+    )
     if train_accuracy < 0.7:
-        return (
-            f"{said}{side} {of_validation}Underfitting: the model has not even learnt its training "
-            "photos, or they do not show what tells the classes apart."
+        said += (
+            "\nUnderfitting: the model has not even learnt its training photos, or they do not "
+            "show\nwhat tells the classes apart."
         )
-    return f"{said}{side} {of_validation}No gap that these photos could show."
+    return said
 
 
 def guesses(train: Sequence[str], truth: Sequence[str]) -> str:
@@ -138,7 +133,8 @@ def guesses(train: Sequence[str], truth: Sequence[str]) -> str:
     return (
         f"Always answering {commonest[0]}, the most frequent training class{tied},\n"
         f"is right for {right} of {len(truth)}. Guessing at random would reach about "
-        f"{percent(1 / len(counts))}."
+        f"{percent(1 / len(counts))},\nand a log loss of ln {len(counts)} = "
+        f"{math.log(len(counts)):.3f}, if it gives each class the same probability."
     )
 
 
@@ -305,20 +301,14 @@ def temperature(losses: "pd.DataFrame") -> str:
             split.
     """
     chosen = losses["validation"].idxmin()
-    split = "test" if "test" in losses else "validation"
     as_it_is = losses.index[np.abs(losses.index - 1).argmin()]
-    if chosen == as_it_is:
-        return "Validation chooses temperature 1: the probabilities stay as they are."
-    before, after = losses.loc[as_it_is, split], losses.loc[chosen, split]
-    said = [
-        f"Validation chooses temperature {chosen:.2f}: "
-        f"{'less' if chosen > 1 else 'more'} sure answers.",
-        f"Log loss on {split}: {before:.3f} before, {after:.3f} after.",
+    told = [
+        f"{split} {losses.loc[as_it_is, split]:.3f} before, {losses.loc[chosen, split]:.3f} after"
+        for split in losses
     ]
-    if split == "validation":
+    said = [f"Validation chooses temperature {chosen:.2f}.", f"Log loss: {'; '.join(told)}."]
+    if "test" not in losses:
         said.append("These photos chose it, so that flatters.")
-    elif after >= before:
-        said.append("The repair does not carry over to the test photos.")
     if chosen in (losses.index[0], losses.index[-1]):
         said.append("It lies at the edge of the range: try a wider one.")
     return "\n".join(said)
@@ -406,14 +396,9 @@ def mistakes(wrong: int, total: int, sure_wrong: int, sure: int, limit: float) -
         sure: all answers with at least that probability.
         limit: 0..1.
     """
-    if not wrong:
-        return f"No mistake in {counted(total, 'answer')}. The next photo can still bring one."
-    said = f"{wrong} of {counted(total, 'answer')} {'is' if wrong == 1 else 'are'} wrong.\n"
-    if not sure:
-        return f"{said}No answer at all was given with {100 * limit:.0f} % or more."
     return (
-        f"{said}Of the {counted(sure, 'answer')} given with {100 * limit:.0f} % or more, "
-        f"{sure_wrong or 'none'} {'is' if sure_wrong <= 1 else 'are'} wrong."
+        f"Wrong: {wrong} of {counted(total, 'answer')}; of the {sure} given with "
+        f"{100 * limit:.0f} % or more: {sure_wrong}."
     )
 
 

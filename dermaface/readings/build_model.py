@@ -28,7 +28,7 @@ def plain_pipeline(photos: "pd.DataFrame") -> str:
     )
     wrong = int((is_other | is_turned).sum())
     if not wrong:
-        return f"{told}: the five lines would do for these."
+        return f"{told}:\nas far as that goes, the five lines would do for these."
     return f"{told}: the five lines leave out or misread {wrong:,} of them."
 
 
@@ -69,7 +69,7 @@ def backbone(name: str, layers: int, parameters: int, multiply_adds: int) -> str
     Args:
         name: as in the table of backbones, or a handle.
         layers: how many it has.
-        parameters: how many numbers it holds.
+        parameters: how many weights it holds.
         multiply_adds: for one photo; 0 if they are hidden in a module.
     """
     work = f"{multiply_adds / 1e6:,.0f} million multiply-adds for one photo"
@@ -79,7 +79,7 @@ def backbone(name: str, layers: int, parameters: int, multiply_adds: int) -> str
 
 
 def frozen_backbone(before: Mapping[str, int], after: Mapping[str, int]) -> str:
-    """Say how many numbers of a backbone could learn before it was frozen, and can now.
+    """Say how many parameters of a backbone could learn before it was frozen, and can now.
 
     Args:
         before: how many `parameters` it has, and how many of them are `trainable`.

@@ -15,14 +15,6 @@ if TYPE_CHECKING:
 TIE, ERRATIC = 1.2, 2.0
 
 
-def _points_lost(drop: float) -> str:
-    """Put an accuracy drop, as a share of 1, into words."""
-    points = round(100 * drop, 1)
-    if not points:
-        return "loses no accuracy"
-    return f"{'loses' if points > 0 else 'gains'} {abs(points)} points of accuracy"
-
-
 def _amount(change: float) -> str:
     """Return how far a probability moved, with as many digits as say something."""
     if change < 0.001:
@@ -79,18 +71,17 @@ def closer(changes: "pd.DataFrame") -> str:
     chance = min(1.0, 2 * tails / 2**decided)
     p_value = "p < 0.001" if chance < 0.001 else f"p = {chance:.2g}"
     counts = (
-        f"Of {len(changes)} photos, {better} stayed closer on {wins[better]} and {worse} on "
-        f"{wins[worse]} (sign test, {p_value})."
+        f"Of {len(changes)} photos, {first} stayed closer on {wins[first]} and {second} on "
+        f"{wins[second]} (sign test, {p_value}).\n"
+        f"On {len(changes) - decided} neither was closer: both moved exactly as far."
     )
-    if tied := len(changes) - decided:
-        counts += f"\nOn {tied} neither was closer: both moved exactly as far."
     if chance >= 0.05:
         return f"No difference beyond chance was found between {first} and {second}.\n{counts}"
     typical = changes.median()
     return (
         f"Closer to the Keras model: {better}.\n{counts}\n"
-        f"The median photo's largest change in a probability is {_amount(typical[better])}; with "
-        f"{worse} it is {_amount(typical[worse])}."
+        f"The median photo's largest change in a probability is {typical[better]:.4f}; with "
+        f"{worse} it is {typical[worse]:.4f}."
     )
 
 
@@ -103,8 +94,8 @@ def recipes(tried: "pd.DataFrame") -> str:
     """
     best = tried.sort_values(["passed", "agreement"], ascending=False).iloc[0]
     figures = (
-        f"It agrees on {100 * best['agreement']:.1f} % of the validation photos and "
-        f"{_points_lost(best['accuracy_drop'])}."
+        f"It agrees on {100 * best['agreement']:.1f} % of the validation photos; its accuracy "
+        f"differs by {0 - round(100 * best['accuracy_drop'], 1):+.1f} points."
     )
     if not best["passed"]:
         return (
@@ -171,23 +162,22 @@ def alike(table: "pd.DataFrame") -> str:
     return f"The same in every file: {listed(same)}." if same else "No column is the same in all."
 
 
-def sizes(rows: "pd.DataFrame", weights: "pd.Series") -> str:
+def sizes(table: "pd.DataFrame") -> str:
     """Say how large each file is beside `float32`, and where weights are the smallest part.
 
     Args:
-        rows: the rows of one split of `conversion.csv`.
-        weights: the thousands of bytes that the weights take, by variant.
+        table: one row per variant, with `size (KB)` and `weights (KB)`, in thousands of bytes.
     """
-    size = rows.set_index("variant")["bytes"] / 1000
+    size = table["size (KB)"].astype(float)
     others = [
-        f"{variant} {100 * size[variant] / size['float32']:.0f} %"
+        f"{variant} takes {100 * size[variant] / size['float32']:.0f} %"
         for variant in size.index
         if variant != "float32"
     ]
-    part = weights.astype(float) / size
+    part = table["weights (KB)"].astype(float) / size
     return (
-        f"float32 takes {size['float32']:,.0f} KB;\nof that, {listed(others)}.\nWeights and biases "
-        f"are {100 * part.min():.0f} % of {part.idxmin()}; the rest describes layers, scales and "
+        f"Of the {size['float32']:,.0f} KB of float32,\n{listed(others)}.\nWeights and biases are "
+        f"{100 * part.min():.0f} % of {part.idxmin()}; the rest describes layers, scales and "
         "labels."
     )
 
@@ -198,18 +188,10 @@ def answers_changed(rows: "pd.DataFrame") -> str:
     Args:
         rows: the rows of one split of `conversion.csv`.
     """
-    images = rows["images"].iloc[0]
-    some = rows[rows["changed"] > 0]
-    same = list(rows["variant"][rows["changed"] == 0])
-    said = f"No file changed any of the {images} answers."
-    if len(some):
-        counts = listed([f"{row.variant} {row.changed}" for row in some.itertuples()])
-        none = f"; {listed(same)} none" if same else ""
-        said = f"Changed, of {images} answers: {counts}{none}."
-    most = rows.loc[rows["max_abs_diff"].idxmax()]
+    counts = listed([f"{row.variant} {row.changed}" for row in rows.itertuples()])
     return (
-        f"{said}\nThe largest change in a probability is {_amount(most['max_abs_diff'])}, in "
-        f"{most['variant']}."
+        f"Changed, of {rows['images'].iloc[0]} answers: {counts}.\nThe largest change in a "
+        f"probability, by any of them, is {_amount(rows['max_abs_diff'].max())}."
     )
 
 
@@ -238,32 +220,22 @@ def drops(rows: "pd.DataFrame") -> str:
 
 
 def speed(rows: "pd.DataFrame") -> str:
-    """Say which files are fastest with one thread, which tie, and whose times are unsteady.
+    """Say how far the files' times lie apart, how many tie, and how many are unsteady.
 
     Args:
         rows: the rows of one split of `conversion.csv`.
     """
-    table = rows.set_index("variant")
-    times = table["latency_1_thread_ms"].sort_values()
-    tied = list(times.index[times <= TIE * times.min()])
-    slower = [f"{name} {times[name]:.2f} ms" for name in times.index[len(tied) :]]
-    if len(tied) == 1:
-        told = [f"With one thread, {tied[0]} is fastest on this computer: {times.min():.2f} ms."]
-    else:
-        told = [
-            f"With one thread, {listed(tied)} tie\n(within 20 %): {times.min():.2f} to "
-            f"{times[tied[-1]]:.2f} ms on this computer."
-        ]
-    if slower:
-        told.append(f"Slower: {listed(slower)}.")
-    for threads, column in {"one thread": "latency_1_thread", "two threads": "latency"}.items():
-        erratic = table[f"{column}_p90_ms"] > ERRATIC * table[f"{column}_ms"]
-        if erratic.any():
-            told.append(
-                f"Erratic with {threads} (p90 over twice the median):\n"
-                f"{listed(list(table.index[erratic]))}."
-            )
-    return "\n".join(told)
+    times = rows["latency_1_thread_ms"]
+    tied = int((times <= TIE * times.min()).sum())
+    erratic = sum(
+        int((rows[f"{column}_p90_ms"] > ERRATIC * rows[f"{column}_ms"]).sum())
+        for column in ("latency_1_thread", "latency")
+    )
+    return (
+        f"With one thread, the fastest file takes {times.min():.2f} ms on this computer, the "
+        f"slowest {times.max():.2f} ms.\n{tied} of {len(rows)} are within 20 % of the fastest, "
+        f"and tie.\n{erratic} of {2 * len(rows)} times are erratic: a p90 of over twice the median."
+    )
 
 
 def chosen(conversion: "pd.DataFrame", variant_preference: Sequence[str], variant: str) -> str:
@@ -305,10 +277,11 @@ def beside_the_next(
         f"{table['changed'][name]} of {table['images'][name]} answers changed."
         for name in (variant, passing[0])
     ]
-    smaller = table["bytes"][passing[0]] < table["bytes"][variant]
-    slower = table["latency_1_thread_ms"][passing[0]] > TIE * table["latency_1_thread_ms"][variant]
-    if smaller and not slower:
-        told.append(f"{passing[0]} is smaller and no slower here: prefer it for processors.")
+    size, taken = (
+        100 * table[column][passing[0]] / table[column][variant]
+        for column in ("bytes", "latency_1_thread_ms")
+    )
+    told.append(f"{passing[0]} has {size:.0f} % of the bytes and takes {taken:.0f} % of the time.")
     return "\n".join(told)
 
 
@@ -355,12 +328,8 @@ def changed_photos(changed: "pd.DataFrame", images: "pd.Series", min_confidence:
         images: how many photos were asked about, by split.
         min_confidence: the probability from which an answer counts as sure.
     """
-    if changed.empty:
-        return f"Each of {images.sum()} photos got the model's own answer."
     counts = {split: int((changed["split"] == split).sum()) for split in images.index}
-    here = listed(
-        [f"on {split} {counts[split] or 'none'} of {images[split]}" for split in images.index]
-    )
+    here = listed([f"on {split} {counts[split]} of {images[split]}" for split in images.index])
     lost = int((changed["keras"] == changed["label"]).sum())
     won = int((changed["file"] == changed["label"]).sum())
     sure = int((changed["keras_probability"] >= min_confidence).sum())
@@ -377,19 +346,38 @@ def resizers(table: "pd.DataFrame") -> str:
     Args:
         table: as from `score_resizers`; the first row is the pixel rule.
     """
-    others = table.iloc[1:].sort_values(["agreement", "max_abs_diff"], ascending=[True, False])
-    worst = others.iloc[0]
-    if worst["agreement"] == 1:
-        moved = others.loc[others["max_abs_diff"].idxmax()]
-        return (
-            "No other resizer changed an answer.\nThe largest change in a probability is "
-            f"{_amount(moved['max_abs_diff'])}, with {moved['resizer']}."
-        )
+    rule, others = table.iloc[0], table.iloc[1:]
     return (
-        f"{worst['resizer']} changed the most answers, {100 * (1 - worst['agreement']):.1f} % of "
-        f"them,\nand moved a probability by up to {_amount(worst['max_abs_diff'])}.\n"
-        f"With it, the accuracy is {worst['accuracy']:.3f} instead of "
-        f"{table['accuracy'].iloc[0]:.3f}."
+        f"Other resizers changed up to {100 * (1 - others['agreement'].min()):.1f} % of the "
+        f"answers and moved a probability by up to {_amount(others['max_abs_diff'].max())}.\n"
+        f"The accuracy is then {others['accuracy'].min():.3f} to {others['accuracy'].max():.3f} "
+        f"instead of {rule['accuracy']:.3f}."
+    )
+
+
+def slips(counts: "pd.Series", images: int) -> str:
+    """Say how many answers each slip of a careless client changed.
+
+    Args:
+        counts: how many answers changed, by slip.
+        images: how many photos were asked about.
+    """
+    if not counts.any():
+        return f"No slip changed any of the {images} answers."
+    told = listed([f"{slip} {count}" for slip, count in counts.items()])
+    return f"Answers changed by one slip at a time, of {images}:\n{told}."
+
+
+def slipped(photo: Any) -> tuple[str, str]:
+    """Return the titles of a photo as it should be read, and as a careless client reads it.
+
+    Args:
+        photo: a row of `changed_by_slips`, as from `itertuples`.
+    """
+    rule, careless = (100 * p for p in (photo.by_rule_probability, photo.careless_probability))
+    return (
+        f"by the rule\n{photo.by_rule} {rule:.0f} %\n(is {photo.label})",
+        f"{photo.slip}\n{photo.careless} {careless:.0f} %\n",
     )
 
 
@@ -427,9 +415,8 @@ def shown(guesses: Sequence[tuple[str, float]], labels: Sequence[str]) -> str:
         guesses: for each photo the likeliest class and its probability.
         labels: what each photo shows.
     """
-    wrong = [p for (name, p), label in zip(guesses, labels, strict=True) if name != label]
-    said = f"Right: {len(guesses) - len(wrong)} of these {len(guesses)}"
-    return f"{said}; the surest wrong answer has {max(wrong):.2f}." if wrong else f"{said}."
+    right = sum(name == label for (name, _), label in zip(guesses, labels, strict=True))
+    return f"Right: {right} of these {len(guesses)}."
 
 
 def strangers(told: Mapping[str, float], min_confidence: float) -> str:
@@ -440,8 +427,8 @@ def strangers(told: Mapping[str, float], min_confidence: float) -> str:
         min_confidence: the probability from which an answer counts as sure.
     """
     return (
-        f"Sure ({min_confidence:.2f} or more) of {told['sure']} of {told['pictures']} patterns: "
-        f'"not sure" stopped {told["pictures"] - told["sure"]}.'
+        f"Of {told['pictures']} patterns, {told['sure']} got a sure answer ({min_confidence:.2f} "
+        f'or more); "not sure" stopped {told["pictures"] - told["sure"]}.'
     )
 
 

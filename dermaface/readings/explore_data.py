@@ -1,6 +1,6 @@
-"""What notebook 01 says about its figures; each function returns one text."""
+"""What notebook 01 says about its figures; each function returns one text, or a list of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import math
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,8 @@ def files_accounted(counts: Mapping[str, int], beside_names: Sequence[str]) -> s
 def files_excluded(photos: "pd.DataFrame") -> str:
     """Say how many listed files cannot be used, why most of them, and which class loses most.
 
+    The reasons stand in the table below this text, so only the most frequent one is quoted.
+
     Args:
         photos: as from `check_images`: `label`, `status` and `reason`.
     """
@@ -64,12 +66,13 @@ def files_excluded(photos: "pd.DataFrame") -> str:
     reasons = photos["reason"][excluded].value_counts()
     by_class = excluded.groupby(photos["label"])
     name = by_class.mean().idxmax()
+    most = "Each has a reason of its own."
+    if reasons.iloc[0] > 1 or len(reasons) == 1:
+        most = f"The most frequent reason ({reasons.iloc[0]}): {reasons.index[0].rstrip('.')}."
     return (
         f"{excluded.sum()} of {counted(len(photos), 'file')} ({percent(excluded.mean())}) "
-        f"cannot be used; the most frequent reason ({reasons.iloc[0]}): "
-        f"{reasons.index[0].rstrip('.')}.\n"
-        f"The class {name!r} loses the largest share, {by_class.sum()[name]} of "
-        f"{by_class.size()[name]}."
+        f"cannot be used. No class loses a larger share than {name}: {by_class.sum()[name]} of "
+        f"{by_class.size()[name]}.\n{most}"
     )
 
 
@@ -79,7 +82,10 @@ def formats_found(kept: "pd.DataFrame") -> str:
     Args:
         kept: rows of `images.csv`: `format` and `orientation`.
     """
-    formats = [f"{count} {name}" for name, count in kept["format"].value_counts().items()]
+    formats = [
+        f"{count} {name} file{'' if count == 1 else 's'}"
+        for name, count in kept["format"].value_counts().items()
+    ]
     turned = int((kept["orientation"] != 1).sum())
     if not turned:
         return f"Stored as {listed(formats)}, all of them upright."
@@ -103,6 +109,11 @@ def class_balance(counts: Mapping[str, int]) -> str:
         return (
             f"Each of the {counted(len(counts), 'class')} has {counted(most, 'photo')}. "
             f"Always giving one answer would be right for {share}."
+        )
+    if most < 1.5 * fewest:
+        return (
+            f"Each of the {counted(len(counts), 'class')} has {fewest} to {most} photos: even "
+            f"enough.\nAlways giving the most frequent answer would be right for {share}."
         )
     judged = "imbalanced" if most > 3 * fewest else "even enough"
     return (
@@ -177,7 +188,7 @@ def photo_sizes(kept: "pd.DataFrame", inputs: Sequence[int]) -> str:
     return (
         f"The shorter sides measure {extent} px, and the longer ones up to "
         f"{(long / short).max():.2f} times as much.\n"
-        f"Of {counted(len(kept), 'photo')}, too small are {listed(small)}."
+        f"Too small, of {counted(len(kept), 'photo')}: {listed(small)}."
     )
 
 
@@ -321,6 +332,51 @@ def summary(photos: "pd.DataFrame") -> str:
         "always giving the most frequent answer.\n"
         f"Near 90 %, {held_out} accuracy is uncertain by about {100 * (high - low) / 2:.0f} "
         f"points; one class has {counted(fewest, 'photo')} there."
+    )
+
+
+def findings(photos: "pd.DataFrame", pairs: "pd.DataFrame") -> dict[str, str]:
+    """Say of each file that stands out what was found, by its path.
+
+    Of two copies, only the one that the pair names second stands out. The other is named without
+    its folder if both lie in the same.
+
+    Args:
+        photos: rows of `images.csv`: `path`, `status`, `reason`, `flags` and `orientation`.
+        pairs: as from `find_copies`: `path`, `copy`, `kind` and `conflict`.
+    """
+    found = {}
+    for row in photos.itertuples():
+        if row.status == "excluded":
+            found[row.path] = row.reason.rstrip(".")
+        elif row.flags or row.orientation != 1:
+            found[row.path] = ", ".join(
+                [*row.flags.split(), *["turned or mirrored by EXIF"] * (row.orientation != 1)]
+            )
+    used = set(photos["path"][photos["status"] == "kept"])
+    for pair in pairs[pairs["copy"].isin(used)].itertuples():
+        what = "same file as" if pair.kind == "exact" else f"{pair.kind} copy of"
+        other = pair.path.removeprefix(pair.copy[: pair.copy.rfind("/") + 1])
+        where = ", another class" if pair.conflict else ""
+        parts = [found.get(pair.copy, ""), f"{what} {other}{where}"]
+        found[pair.copy] = "; ".join(filter(None, parts))
+    return dict(sorted(found.items()))
+
+
+def planted_found(found: Iterable[str], planted: Iterable[str]) -> str:
+    """Say whether exactly those files of the drawn set stand out that were given a defect.
+
+    Args:
+        found: the paths that stand out.
+        planted: the paths that SAMPLE.txt lists.
+    """
+    listed_files = set(planted)
+    hits = len(listed_files.intersection(found))
+    more = len(set(found) - listed_files)
+    return (
+        f"{hits} of the {counted(len(listed_files), 'file')} with a planted defect "
+        f"{'stands' if hits == 1 else 'stand'} out, and {more or 'no'} other"
+        f"{'' if more == 1 else 's'}."
     )
 
 

@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dermaface.readings.words import percent
+
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 
@@ -15,9 +18,9 @@ def frozen_share(frozen: int, learning: int) -> str:
     if not frozen:
         return "How much work the frozen front does cannot be seen: a Hub module hides its layers."
     share = frozen / (frozen + learning)
-    percent = "more than 99.9 %" if share > 0.9994 else f"{share:.1%}".replace("%", " %")
+    part = "more than 99.9 %" if share > 0.9994 else f"{share:.1%}".replace("%", " %")
     return (
-        f"The frozen front does {percent} of the work for a photo: {frozen / 1e6:,.2f} of "
+        f"The frozen front does {part} of the work for a photo: {frozen / 1e6:,.2f} of "
         f"{(frozen + learning) / 1e6:,.2f} million multiply-adds."
     )
 
@@ -52,6 +55,7 @@ def learning_part(
     normalizations: Sequence[int],
     frozen: int,
     shape: Sequence[int],
+    share: float,
 ) -> str:
     """Say what learns in fine-tuning, what stays frozen, and what is kept of a photo.
 
@@ -59,10 +63,12 @@ def learning_part(
         total: weights of the model.
         in_head: weights that learn in the head.
         learning: weights that learn, those in the head included.
-        normalizations: the numbers in each BatchNormalization layer of the backbone that lies
+        normalizations: the weights in each BatchNormalization layer of the backbone that lies
             after the cut and stays frozen.
         frozen: weights in the front that is computed once.
         shape: of what is kept of each photo.
+        share: of the multiply-adds for a photo that lies in the front, 0..1; 0 if it is hidden in
+            a module.
     """
     in_backbone = f"{learning - in_head:,}" if learning > in_head else "none"
     said = [
@@ -75,11 +81,12 @@ def learning_part(
             f"{count} BatchNormalization layers"
         )  # fmt: skip
         where = " after the cut" if frozen else ""
-        said.append(f"The {sum(normalizations):,} numbers of its {layers}{where} stay frozen.")
+        said.append(f"The {sum(normalizations):,} weights of its {layers}{where} stay frozen.")
     size = " x ".join(map(str, shape))
     if frozen:
+        work = f", and {percent(share)} of the work for a photo," if share else ""
         said.append(
-            f"The front with {frozen:,} weights is computed once: {size} features per photo."
+            f"The front with {frozen:,} weights{work} is computed once:\n{size} features per photo."
         )
     else:
         others = "All its other layers" if normalizations else "All its layers"
@@ -142,8 +149,18 @@ def validation_beside_training(history: "pd.DataFrame", stage: str) -> str:
     )
 
 
-def normalization(moved: int, total: int) -> str:
-    """Say whether BatchNormalization layers of the backbone moved in training."""
+def normalization(before: "Sequence[list[np.ndarray]]", after: "Sequence[list[np.ndarray]]") -> str:
+    """Say whether BatchNormalization layers of the backbone moved in training.
+
+    Args:
+        before: the weights of each layer before.
+        after: and after, in the same order.
+    """
+    total = len(before)
+    moved = sum(
+        any((old != new).any() for old, new in zip(*pair, strict=True))
+        for pair in zip(before, after, strict=True)
+    )
     if not total:
         return "The backbone shows no BatchNormalization layer, so there is none to compare."
     if total == 1:
@@ -179,9 +196,10 @@ def from_scratch(scratch: "pd.DataFrame", history: "pd.DataFrame") -> str:
     else:
         verdict = "The trained backbone brought no head start."
     accuracies = scratch["accuracy"].to_list()
-    if len(accuracies) > 1 and accuracies[-1] > max(accuracies[:-1]):
+    if len(accuracies) > 1:
         verdict += (
-            "\nFrom random weights, training accuracy was still rising: more passes may bring more."
+            f"\nFrom random weights, training accuracy went from {accuracies[-2]:.2f} to "
+            f"{accuracies[-1]:.2f} in the last pass."
         )
     return (
         f"Validation accuracy after {passes} pass{'es' if passes > 1 else ''}: {reached:.2f} from "
@@ -199,13 +217,13 @@ def whole_model(accuracy: float, expected: float, photos: int) -> str:
         photos: the number of validation photos.
     """
     right, before = round(accuracy * photos), round(expected * photos)
-    found = f"From pixels to probabilities, the model is right about {right} of {photos} photos"
-    if right == before:
-        return f"{found},\nas many as in the epoch that was kept."
-    told = f"{found};\nin the epoch that was kept it was {before}"
+    told = (
+        f"From pixels to probabilities, the model gets {right} of {photos} photos right;\n"
+        f"in the epoch that was kept it got {before}"
+    )
     if abs(right - before) > max(2, 0.01 * photos):
-        return f"{told}:\nmore than rounding explains, so do not go on."
-    return f"{told}:\na difference that rounding explains."
+        return f"{told}. Rounding does not explain that, so do not go on."
+    return f"{told}. The two agree, to within rounding."
 
 
 def training_summary(history: "pd.DataFrame", photos: int) -> str:

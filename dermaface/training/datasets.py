@@ -95,6 +95,8 @@ def make_dataset(
     # Only what occurs is built into the graph: a folder of upright JPEG files needs no choice.
     ratio_kinds, ratios = np.unique(ratios, return_inverse=True)
     turn_kinds, turns = np.unique(turns, return_inverse=True)
+    if turn_kinds.max(initial=1) > 4:
+        _make_turning_quiet()
     choices = ratios.astype(np.int32), turns.astype(np.int32)
     rows = tuple(map(tf.constant, (paths, indices, *choices)))
 
@@ -156,6 +158,17 @@ def make_generators_quiet() -> None:
     """Let TensorFlow write its note on the first generator of a process, and hold it back."""
     with quiet():
         list(tf.data.Dataset.from_generator(lambda: iter([0]), output_signature=SCALAR))
+
+
+@functools.cache
+def _make_turning_quiet() -> None:
+    """Let TensorFlow write its note on the first bytes transposed in a process, and hold it back.
+
+    It says that oneDNN does not transpose bytes on this processor, so that Eigen does.
+    """
+    pixels = tf.data.Dataset.from_tensors(tf.zeros((1, 1, 3), tf.uint8))
+    with quiet():
+        list(pixels.map(functools.partial(_turn, orientation=5)))
 
 
 def augmentation_seed(seed: int, epoch: tf.Tensor | int, number: tf.Tensor | int) -> tf.Tensor:

@@ -62,8 +62,8 @@ def measure_cut(model: keras.Model, at: str | float) -> tuple[int, tuple[int, ..
         at: as for `build.split_model`, which is what happens to the model here.
 
     Returns:
-        The numbers in the frozen front, the shape of what it makes of a photo, and the numbers
-        that learn.
+        How many weights the frozen front has, the shape of what it makes of a photo, and how many
+        weights learn.
     """
     frozen, rest = build.split_model(model, at)
     return frozen.count_params(), frozen.output_shape[1:], build.count_parameters(rest)["trainable"]
@@ -115,7 +115,7 @@ class Checkpoint(keras.callbacks.Callback):
     weights, the optimizer, the random states of dropout, and what the other callbacks know, which
     Keras's own `BackupAndRestore` leaves out. A second `Checkpoint` on this file puts all of it
     back, and `fit` must be told to start at `initial_epoch`. It also stops a training whose loss
-    is no number any more.
+    became NaN or infinite.
 
     Attributes:
         rows: the epochs so far, with the columns of `history.csv`.
@@ -181,10 +181,10 @@ class Checkpoint(keras.callbacks.Callback):
         self.bar = progress_bar(self.epochs, what, "epochs", self.initial_epoch)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Stop in the middle of an epoch whose loss is no number any more.
+        """Stop in the middle of an epoch whose loss became NaN or infinite.
 
         Raises:
-            ValueError: it is none.
+            ValueError: it did.
         """
         if logs:
             self._check("loss", logs["loss"])
@@ -193,7 +193,7 @@ class Checkpoint(keras.callbacks.Callback):
         """Note the epoch's figures, and write the file.
 
         Raises:
-            ValueError: the validation loss is no number any more.
+            ValueError: the validation loss became NaN or infinite.
         """
         self._check("validation loss", logs["val_loss"])
         # A schedule may have set the next epoch's rate already; then it says which was this one's.
@@ -209,7 +209,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.seconds = time.monotonic() - self.begun
 
     def _check(self, name: str, loss: float) -> None:
-        """Stop the training if a loss is no number."""
+        """Stop the training if a loss is NaN or infinite."""
         if not math.isfinite(loss):
             raise ValueError(
                 f"The {name} of stage {self.stage!r} became NaN: the learning rate "
@@ -322,7 +322,7 @@ def write_history(run: Run, history: pd.DataFrame, scratch: pd.DataFrame) -> Non
     Args:
         run: the run.
         history: of all stages.
-        scratch: of the same network from random numbers.
+        scratch: of the same network from random weights.
     """
     write_csv(run.path("history.csv"), history)
     if len(scratch):

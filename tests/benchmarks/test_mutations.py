@@ -1,8 +1,10 @@
 """Tests of benchmarks/mutations.py: its list of faults fits the project as it is."""
 
+import ast
 import runpy
 
 from dermaface import runs
+import nbformat
 import pytest
 
 ROOT = runs.project_root()
@@ -12,14 +14,22 @@ FAULTS = MUTATIONS["FAULTS"]
 
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault[0] for fault in FAULTS])
 def test_every_fault_fits_its_file_once_and_names_tests_that_are_there(fault):
-    assert MUTATIONS["mutate"](ROOT, fault) != (ROOT / fault[1]).read_text(encoding="utf-8")
+    mutated = MUTATIONS["mutate"](ROOT, fault)
+    assert mutated != (ROOT / fault[1]).read_text(encoding="utf-8")
+    if fault[1].endswith(".ipynb"):
+        sources = [c.source for c in nbformat.reads(mutated, 4).cells if c.cell_type == "code"]
+    else:
+        sources = [mutated]
+    for source in sources:
+        ast.parse(source)
     for test in MUTATIONS["likely_tests"](fault):
         file, _, name = test.partition("::")
-        assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8") or not name
+        assert (ROOT / file).exists()
+        assert not name or f"def {name}(" in (ROOT / file).read_text(encoding="utf-8")
 
 
 def test_faults_are_told_apart_by_their_names():
-    assert len({fault[0] for fault in FAULTS}) == len(FAULTS) >= 15
+    assert len({fault[0] for fault in FAULTS}) == len(FAULTS) >= 20
 
 
 @pytest.mark.parametrize("content", ["1 1", ""])

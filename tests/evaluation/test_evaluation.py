@@ -3,6 +3,8 @@
 from dermaface import runs
 from dermaface.evaluation.predictions import (
     RESIZERS,
+    SLIPS,
+    changed_by_slips,
     latency_columns,
     measure_latency,
     predict_tflite,
@@ -26,9 +28,10 @@ from dermaface.evaluation.scores import (
     score,
     summary_frame,
 )
-from dermaface.photos.pixels import resize
+from dermaface.photos.pixels import load_image, resize
 import numpy as np
 import pandas as pd
+from PIL import ExifTags, Image
 import pytest
 
 NAMES = ["a", "b", "c"]
@@ -220,6 +223,35 @@ def test_score_resizers(tflite_files, sample_folder):
     assert table["resizer"].tolist() == list(RESIZERS)
     assert table["agreement"].iloc[0] == 1 and table["accuracy"].between(0, 1).all()
     assert table["max_abs_diff"].iloc[0] == 0 and table["max_abs_diff"].iloc[2:].gt(0).all()
+
+
+def test_each_slip_reads_a_photo_in_one_wrong_way(tmp_path):
+    path, exif = tmp_path / "lying.png", Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(path, exif=exif)
+    right = load_image(path, 16)
+    fed = {slip: read(path, 16) for slip, read in SLIPS.items()}
+    assert list(fed) == [
+        "EXIF ignored", "resized by Pillow", "red and blue swapped", "divided by 255",
+    ]  # fmt: skip
+    np.testing.assert_array_equal(np.rot90(fed["EXIF ignored"], -1), right)
+    assert fed["resized by Pillow"].std() < 0.6 * right.std()  # it is smoothed
+    np.testing.assert_array_equal(fed["red and blue swapped"][..., [2, 1, 0]], right)
+    np.testing.assert_allclose(fed["divided by 255"] * 255, right)
+
+
+def test_changed_by_slips(tflite_files, sample_folder):
+    photos = pd.DataFrame({"path": [f"acne/acne_{n:04d}.jpg" for n in range(6)], "label": "acne"})
+    names = ["acne", "melasma", "vitiligo", "wrinkles"]
+    changed = changed_by_slips(tflite_files["int8"], sample_folder, photos, names)
+    assert "EXIF ignored" not in set(changed["slip"])  # these have none
+    dark = changed[changed["slip"] == "divided by 255"]
+    assert len(dark) and dark["careless"].nunique() == 1  # all look alike to the model
+    assert (changed["by_rule"] != changed["careless"]).all()
+    assert changed["slip"].map(list(SLIPS).index).is_monotonic_increasing
+    assert dark["by_rule_probability"].is_monotonic_decreasing
+    assert changed_by_slips(tflite_files["int8"], sample_folder, photos[:0], names).empty
 
 
 def test_predict_tflite_keeps_the_order_and_measure_latency_is_positive(

@@ -103,7 +103,7 @@ def test_a_normalised_head_learns_its_own_statistics(pictures):
 @pytest.mark.parametrize(
     ("backbone", "image_size", "at"),
     [
-        ("tiny", 96, "block_6_expand"),
+        ("tiny", 96, "block_4_expand"),
         ("mobilenet_v2", 64, 0.5),
         ("mobilenet", 64, 0.8),
         ("xception", 71, "block14_sepconv1"),

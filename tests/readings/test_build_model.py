@@ -10,7 +10,8 @@ import pytest
     ("formats", "orientations", "said"),
     [
         (["JPEG", "PNG"], [1, 1], "Of 2 training photos, none is in a format other than JPEG or"
-         " PNG,\nand none is stored turned or mirrored: the five lines would do for these."),
+         " PNG,\nand none is stored turned or mirrored:\nas far as that goes, the five lines would "
+         "do for these."),
         (["WEBP", "PNG"], [1, 1], "1 is in a format other than JPEG or PNG,\nand none is stored"),
         (["JPEG"], [6], "Of 1 training photo, none is in a format other than JPEG or PNG,\nand 1 "),
         (["WEBP", "MPO", "JPEG"], [3, 1, 8], "2 are in a format other"),

@@ -88,20 +88,39 @@ EXPLORED = {
                 reason=["is not an image.", "", "is empty", "is empty"],
             ),
         ),
-        "3 of 4 files (75 %) cannot be used; the most frequent reason (2): is empty.\n"
-        "The class 'b' loses the largest share, 1 of 1.",
+        "3 of 4 files (75 %) cannot be used. No class loses a larger share than b: 1 of 1.\n"
+        "The most frequent reason (2): is empty.",
+    ),
+    "excluded_for_different_reasons": (
+        (
+            readings.files_excluded,
+            rows(4, status=["excluded", "kept"] * 2, reason=["is empty", "", "is a folder", ""]),
+        ),
+        "2 of 4 files (50 %) cannot be used. No class loses a larger share than a: 2 of 4.\n"
+        "Each has a reason of its own.",
+    ),
+    "one_excluded": (
+        (readings.files_excluded, rows(2, status=["excluded", "kept"], reason=["is empty", ""])),
+        "1 of 2 files (50 %) cannot be used. No class loses a larger share than a: 1 of 2.\n"
+        "The most frequent reason (1): is empty.",
     ),
     "upright": (
         (readings.formats_found, rows()),
-        "Stored as 3 JPEG, all of them upright.",
+        "Stored as 3 JPEG files, all of them upright.",
     ),
     "turned": (
         (readings.formats_found, rows(format=["PNG", "JPEG", "JPEG"], orientation=[1, 6, 1])),
-        "Stored as 2 JPEG and 1 PNG; an EXIF note turns or mirrors 1 of 3 photos (33 %).",
+        "Stored as 2 JPEG files and 1 PNG file; an EXIF note turns or mirrors 1 of 3 photos "
+        "(33 %).",
     ),
     "equal_classes": (
         (readings.class_balance, {"a": 40, "b": 40}),
         "Each of the 2 classes has 40 photos. Always giving one answer would be right for 50 %.",
+    ),
+    "nearly_equal_classes": (
+        (readings.class_balance, pd.Series({"a": 41, "b": 40, "c": 41})),
+        "Each of the 3 classes has 40 to 41 photos: even enough.\n"
+        "Always giving the most frequent answer would be right for 34 %.",
     ),
     "even_classes": (
         (readings.class_balance, pd.Series({"a": 10, "b": 30})),
@@ -141,12 +160,12 @@ EXPLORED = {
     "one_size": (
         (readings.photo_sizes, rows(), (96, 224)),
         "The shorter sides measure 200 px, and the longer ones up to 1.50 times as much.\n"
-        "Of 3 photos, too small are 0 for 96 px and 3 for 224 px.",
+        "Too small, of 3 photos: 0 for 96 px and 3 for 224 px.",
     ),
     "sizes": (
         (readings.photo_sizes, rows(2, width=[90, 500], height=[180, 500]), (96, 224)),
         "The shorter sides measure 90 to 500 px, and the longer ones up to 2.00 times as much.\n"
-        "Of 2 photos, too small are 1 for 96 px and 1 for 224 px.",
+        "Too small, of 2 photos: 1 for 96 px and 1 for 224 px.",
     ),
     "hash_tells": (
         (readings.hash_distances, {"half": 2, "mirrored": 2}, [30, 3]),
@@ -285,3 +304,43 @@ def test_what_is_said_about_the_data_turns_with_its_figures(name):
 def test_the_interval_is_the_one_of_the_scores(right, total):
     expected = scores.accuracy_interval(right, total)
     assert readings._interval(right / total, total) == pytest.approx(expected, abs=1e-6)
+
+
+def found_in(photos, *copied):
+    table = pd.DataFrame(copied, columns=["path", "copy", "kind", "conflict"])
+    return readings.findings(photos, table)
+
+
+def test_every_file_that_stands_out_is_listed_with_what_was_found():
+    photos = rows(
+        6,
+        path=[f"{name}.jpg" for name in "abcdef"],
+        status=["kept", "excluded", "kept", "kept", "kept", "excluded"],
+        reason=["", "is empty (0 bytes)", "", "", "", "copy of d.jpg"],
+        flags=["", "", "blur dark", "", "", "blur"],
+        orientation=[1, 1, 6, 1, 1, 1],
+    )
+    assert found_in(photos, ("a.jpg", "e.jpg", "exact", True), ("a.jpg", "c.jpg", "near", False),
+                    ("d.jpg", "f.jpg", "mirrored", False)) == {
+        "b.jpg": "is empty (0 bytes)",
+        "c.jpg": "blur, dark, turned or mirrored by EXIF; near copy of a.jpg",
+        "e.jpg": "same file as a.jpg, another class",
+        "f.jpg": "copy of d.jpg",
+    }  # fmt: skip
+    assert found_in(rows(path=["a", "b", "c"])) == {}
+    photos = rows(path=["a/1.jpg", "a/2.jpg", "b/1.jpg"])
+    assert found_in(
+        photos, ("a/1.jpg", "a/2.jpg", "near", False), ("a/1.jpg", "b/1.jpg", "exact", True)
+    ) == {"a/2.jpg": "near copy of 1.jpg", "b/1.jpg": "same file as a/1.jpg, another class"}
+
+
+def test_whether_the_planted_files_and_no_others_stand_out():
+    assert readings.planted_found(["a", "b"], ["b", "a"]) == (
+        "2 of the 2 files with a planted defect stand out, and no others."
+    )
+    assert readings.planted_found(["a", "c"], ["b", "a"]) == (
+        "1 of the 2 files with a planted defect stands out, and 1 other."
+    )
+    assert readings.planted_found(["c", "d"], ["a"]) == (
+        "0 of the 1 file with a planted defect stand out, and 2 others."
+    )

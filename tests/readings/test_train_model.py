@@ -1,6 +1,7 @@
 """Tests that what notebook 03 says turns when its figures turn."""
 
 from dermaface.readings import train_model as readings
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -45,18 +46,18 @@ def test_time_saved(kept, usual, said):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((424_299, 14_091, 396_139, [14_080, 14_080], 0, (96, 96, 3)), "14,091 in the head, "
-         "382,048 in the backbone.\nThe 28,160 numbers of its 2 BatchNormalization layers stay "
+        ((424_299, 14_091, 396_139, [14_080, 14_080], 0, (96, 96, 3), 0.0), "14,091 in the head, "
+         "382,048 in the backbone.\nThe 28,160 weights of its 2 BatchNormalization layers stay "
          "frozen.\nAll its other layers are set free, so the pixels are kept: 96 x 96 x 3 per "
          "photo."),
-        ((2_270_794, 14_091, 1_714_698, [12_800], 543_296, (14, 14, 96)), "1,700,607 in the "
-         "backbone.\nThe 12,800 numbers of its one BatchNormalization layer after the cut stay "
-         "frozen.\nThe front with 543,296 weights is computed once: 14 x 14 x 96 features per "
-         "photo."),
-        ((500, 20, 500, [], 0, (96, 96, 3)), "480 in the backbone.\nAll its layers are set free, "
-         "so the pixels are kept: 96 x 96 x 3 per photo."),
-        ((500, 20, 20, [], 480, (1280,)), "20 in the head, none in the backbone.\nThe front with "
-         "480 weights is computed once: 1280 features per photo."),
+        ((2_270_794, 14_091, 1_714_698, [12_800], 543_296, (14, 14, 96), 0.62), "1,700,607 in the "
+         "backbone.\nThe 12,800 weights of its one BatchNormalization layer after the cut stay "
+         "frozen.\nThe front with 543,296 weights, and 62 % of the work for a photo, is computed "
+         "once:\n14 x 14 x 96 features per photo."),
+        ((500, 20, 500, [], 0, (96, 96, 3), 0.0), "480 in the backbone.\nAll its layers are set "
+         "free, so the pixels are kept: 96 x 96 x 3 per photo."),
+        ((500, 20, 20, [], 480, (1280,), 0.0), "20 in the head, none in the backbone.\nThe front "
+         "with 480 weights is computed once:\n1280 features per photo."),
     ],
 )  # fmt: skip
 def test_learning_part(arguments, said):
@@ -120,7 +121,9 @@ def test_validation_beside_training(training, validation, said):
     ],
 )
 def test_normalization(moved, total, said):
-    assert said in readings.normalization(moved, total)
+    before = [[np.zeros(3), np.ones(3)] for _ in range(total)]
+    after = [[np.zeros(3), np.ones(3) + (number < moved)] for number in range(total)]
+    assert said in readings.normalization(before, after)
 
 
 @pytest.mark.parametrize(
@@ -144,19 +147,26 @@ def test_from_scratch(reached, stages, said):
 
 
 @pytest.mark.parametrize(
-    ("accuracy", "rising"), [([0.2, 0.3], True), ([0.3, 0.3], False), ([0.3], False)]
+    ("accuracy", "said"),
+    [
+        ([0.1, 0.2, 0.3], "training accuracy went from 0.20 to 0.30 in the last pass."),
+        ([0.3, 0.1], "training accuracy went from 0.30 to 0.10 in the last pass."),
+        ([0.3], "brought no head start."),
+    ],
 )
-def test_from_scratch_still_rising(accuracy, rising):
-    scratch = history(from_scratch=[2.0] * len(accuracy)).assign(accuracy=accuracy)
-    assert ("still rising" in readings.from_scratch(scratch, history(head=[0.7]))) == rising
+def test_how_training_from_scratch_ends(accuracy, said):
+    scratch = history(from_scratch=[2.0] * len(accuracy)).assign(
+        accuracy=accuracy, val_accuracy=0.75
+    )
+    assert readings.from_scratch(scratch, history(head=[0.7] * 3)).endswith(said)
 
 
 @pytest.mark.parametrize(
     ("accuracy", "said"),
     [
-        (63 / 68, "is right about 63 of 68 photos,\nas many as in the epoch that was kept."),
-        (62 / 68, "62 of 68 photos;\nin the epoch that was kept it was 63:\na difference that"),
-        (40 / 68, "in the epoch that was kept it was 63:\nmore than rounding explains"),
+        (63 / 68, "gets 63 of 68 photos right;\nin the epoch that was kept it got 63. The two"),
+        (62 / 68, "62 of 68 photos right;\nin the epoch that was kept it got 63. The two agree"),
+        (40 / 68, "in the epoch that was kept it got 63. Rounding does not explain that"),
     ],
 )
 def test_whole_model(accuracy, said):
