@@ -29,8 +29,8 @@ PROBED = 6  # key points that one transform explains, from which photos are laid
 # The same picture: nearly all windows look the same, or many do and no patches are of another
 # colour, as under writing; and the overlap is this much of one of the two. Of 1,138 pairs of
 # clothing photos that were laid over each other, the best after two real copies have 0.84 of the
-# windows alike, or 0.04 in patches; of 440 copies, all but those with writing have 0.90 or more, and
-# those with writing 0.68 or more, and 0.001 in patches.
+# windows alike, or 0.04 in patches; of 440 copies, those with writing have 0.68 or more, and 0.001
+# in patches, and the others 0.90 or more.
 ALIKE, ALIKE_UNDER_WRITING, PATCHES = 0.9, 0.6, 0.02
 SHOWN = 0.3
 SURE = 20  # key points from which a pair may tie groups together
@@ -119,7 +119,7 @@ def find_pairs(
     ]
     first = first.sort_values("sha256", ignore_index=True)
     pairs = _judge(_compare(root, first, cache), first)
-    same = pairs["same"].to_numpy()
+    same = pairs["same"].to_numpy().copy()
     same[same] = _holding(pairs[same])
     columns = ["path", "copy", "kind", "how"]
     near = pairs.loc[same, columns].sort_values(["path", "copy"])
@@ -166,6 +166,8 @@ def _compare(root: Path, first: pd.DataFrame, cache: Path | None) -> np.ndarray:
     """
     names = np.array([name[:16] for name in first["sha256"]], dtype="S16")
     known = _read_cache(cache, root, ("names", "compared"))
+    if len(names) < 2:
+        return NOTHING["compared"]
     if np.array_equal(known["names"], names):
         return known["compared"]
     with _one_thread_each(), concurrent.futures.ThreadPoolExecutor(count_processors()) as pool:
@@ -211,21 +213,33 @@ def _describe(
     """Return the key points of all photos, found in those that are not remembered."""
     rows = {name: row for row, name in enumerate(known["names"])}
     new = [number for number, name in enumerate(names) if name not in rows]
+    counts, widths = np.zeros(len(names), np.int64), np.zeros(len(names), np.int64)
+    places = np.empty((len(names) * keypoints.POINTS, 2), np.float32)
+    descriptors = np.empty((len(places), 128), np.uint8)
 
-    def find(number: int) -> tuple[int, np.ndarray, np.ndarray]:
+    def keep(number: int, found: np.ndarray, parts: np.ndarray) -> None:
+        counts[number] = len(found)
+        begin = number * keypoints.POINTS
+        places[begin : begin + len(found)], descriptors[begin : begin + len(found)] = found, parts
+
+    def find(number: int) -> None:
         grey = alignment.load_picture(root / first["path"][number]).grey
-        return grey.shape[1], *keypoints.find_points(grey)
+        widths[number] = grey.shape[1]
+        keep(number, *keypoints.find_points(grey))
 
-    found = dict(zip(new, _in_blocks(pool, find, new, "finding key points", "photos"), strict=True))
     for number, name in enumerate(names):
         if name in rows:
             row = rows[name]
             part = slice(known["starts"][row], known["starts"][row + 1])
-            parts = known["places"][part], known["descriptors"][part]
-            found[number] = (int(known["widths"][row]), *parts)
-    widths, places, descriptors = zip(*(found[n] for n in range(len(names))), strict=True)
-    starts = np.concatenate([[0], np.cumsum([len(part) for part in places])])
-    return Points(starts, np.array(widths), np.concatenate(places), np.concatenate(descriptors))
+            widths[number] = known["widths"][row]
+            keep(number, known["places"][part], known["descriptors"][part])
+    _in_blocks(pool, find, new, "finding key points", "photos")
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    for number, start in enumerate(starts[:-1]):  # close the gaps, without a second array
+        begin, size = number * keypoints.POINTS, counts[number]
+        for values in (places, descriptors):
+            values[start : start + size] = values[begin : begin + size].copy()
+    return Points(starts, widths, places[: starts[-1]], descriptors[: starts[-1]])
 
 
 def _compare_pairs(
@@ -417,9 +431,9 @@ def _holding(pairs: pd.DataFrame) -> np.ndarray:
     groups = components(len(paths), [ends[row] for row in np.flatnonzero(holds)])
     group = {number: index for index, numbers in enumerate(groups) for number in numbers}
     weak: dict[tuple[int, ...], list[int]] = {}
-    for row in sorted(
-        np.flatnonzero(~holds), key=lambda row: (-pairs["inliers"].iloc[row], ends[row])
-    ):
+    inliers = pairs["inliers"].tolist()
+    rows_left = np.flatnonzero(~holds).tolist()
+    for row in sorted(rows_left, key=lambda row: (-inliers[row], ends[row])):
         weak.setdefault(tuple(sorted({group[end] for end in ends[row]})), []).append(row)
     brought_in: set[int] = set()
     for between, rows in weak.items():
@@ -457,7 +471,7 @@ def _write_cache(cache: Path | None, root: Path, content: dict[str, np.ndarray])
         return
     try:
         with runs.atomic_path(_cache_file(cache, root)) as temporary:
-            np.savez(temporary, **content)
+            np.savez(temporary, allow_pickle=False, **content)
     except OSError as error:
         warnings.warn(
             f"The key points cannot be remembered in {cache} ({error.strerror}), so copies will be "

@@ -78,13 +78,12 @@ def find_points(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Args:
         grey: uint8 (height, width).
     """
-    mask = content_mask(grey)
-    if mask.all():
-        mask = None
-    else:
-        mask = cv2.copyMakeBorder(mask, EDGE, EDGE, EDGE, EDGE, cv2.BORDER_CONSTANT, value=0)
-        mask = cv2.erode(mask, np.ones((2 * EDGE + 1,) * 2, np.uint8))[EDGE:-EDGE, EDGE:-EDGE]
-    found, parts = cv2.SIFT_create(POINTS, contrastThreshold=CONTRAST).detectAndCompute(grey, mask)
+    mask = cv2.erode(
+        content_mask(grey), np.ones((2 * EDGE + 1,) * 2, np.uint8),
+        borderType=cv2.BORDER_CONSTANT, borderValue=1,
+    )  # fmt: skip
+    sift = cv2.SIFT.create(POINTS, contrastThreshold=CONTRAST)
+    found, parts = sift.detectAndCompute(grey, mask)
     if not found:
         return np.empty((0, 2), np.float32), np.empty((0, 128), np.uint8)
     # SIFT keeps all points that tie for the last place.
@@ -103,7 +102,7 @@ def nearest(points: Points, mirrored: bool) -> set[tuple[int, int]]:
     """Return each photo with the `NEAREST` that share most words with it, or with its mirror image.
 
     A word is a kind of descriptor. As in the search of texts (Sivic and Zisserman 2003), a word
-    counts the more, the fewer photos have it, and photos are compared by the cosine of their counts.
+    counts the more, the fewer photos have it; photos are compared by the cosine of their counts.
 
     Args:
         points: of all photos.
@@ -113,6 +112,8 @@ def nearest(points: Points, mirrored: bool) -> set[tuple[int, int]]:
         Pairs (a, b) of numbers of photos, a below b.
     """
     size = len(points.starts) - 1
+    if min(size, len(points.descriptors)) < 2:
+        return set()
     learned = _learn_words(points)
     plain = _count_words(points, learned, False)
     rarity = np.log(size / np.maximum((plain > 0).sum(axis=0), 1))
@@ -153,9 +154,9 @@ def _learn_words(points: Points) -> _Learned:
     axes = axes[:, ::-1][:, :PARTS].astype(np.float32)
     sample = np.ascontiguousarray((sample - mean) @ axes)
     cv2.setRNGSeed(0)
-    stop = (cv2.TERM_CRITERIA_COUNT, 20, 0)
-    kinds = min(CENTRES, len(sample))
-    _, _, centres = cv2.kmeans(sample, kinds, None, stop, 1, cv2.KMEANS_PP_CENTERS)
+    stop = (cv2.TERM_CRITERIA_COUNT, 20, 0.0)
+    kinds, labels = min(CENTRES, len(sample)), np.empty(0, np.int32)
+    _, _, centres = cv2.kmeans(sample, kinds, labels, stop, 1, cv2.KMEANS_PP_CENTERS)
     return _Learned(mean, axes, centres)
 
 
@@ -209,7 +210,7 @@ def match(points: Points, first: int, second: int, mirrored: bool) -> Match:
     others, other_descriptors = _of(points, second)
     if mirrored:
         other_descriptors = mirror(other_descriptors)
-        others = others * np.float32([-1, 1]) + np.float32([points.widths[second] - 1, 0])
+        others = np.column_stack([points.widths[second] - 1 - others[:, 0], others[:, 1]])
     nothing = Match(0, 0, np.eye(2, 3))
     if min(len(places), len(others)) < 4:
         return nothing
