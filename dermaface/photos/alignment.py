@@ -91,9 +91,9 @@ def compare(first: Picture, second: Picture, transform: np.ndarray) -> Overlap:
     grey, colour = (cv2.GaussianBlur(part, (0, 0), sigma) for part in (first.grey, first.colour))
     # Where two photos have too little in common to be brought nearer, the windows will say so.
     with contextlib.suppress(cv2.error):
-        back = cv2.invertAffineTransform(transform).astype(np.float32)
+        start = cv2.invertAffineTransform(transform).astype(np.float32)
         _, back = cv2.findTransformECC(
-            second.grey, grey, back, cv2.MOTION_AFFINE, REFINING, 255 * common, 5
+            second.grey, grey, start, cv2.MOTION_AFFINE, REFINING, 255 * common, 5
         )
         transform = cv2.invertAffineTransform(back)
     common = lay(first.shown, cv2.INTER_NEAREST) & second.shown

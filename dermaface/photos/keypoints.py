@@ -19,7 +19,9 @@ CONTRAST = 0.01  # a quarter of SIFT's default, because photos of skin are soft
 UNIT = 512  # descriptors have length 1; their parts, in this unit, fit into 8 bits
 EDGE = 5  # pixels; key points nearer to a filled border describe that border
 SAMPLE = 40_000  # descriptors to learn the words from
-CENTRES, BITS, PARTS = 64, 8, 32  # of the words: see `_words`
+# Of the words: see `_count_words`. Of six kinds of copies of 150 clothing photos among 6,700, the
+# photo is not among the nearest for 49 of 867 with 8 bits and no probes, for 8 with these.
+CENTRES, BITS, PARTS, PROBES = 64, 16, 32, 4
 NEAREST = 8  # photos that are compared with each photo, and with its mirror image
 RATIO = 0.75  # the best match must be this much nearer than the second best
 INLIER = 4.0  # pixels, between a matched point and where the transform puts it
@@ -115,18 +117,19 @@ def nearest(points: Points, mirrored: bool) -> set[tuple[int, int]]:
     if min(size, len(points.descriptors)) < 2:
         return set()
     learned = _learn_words(points)
-    plain = _count_words(points, learned, False)
-    rarity = np.log(size / np.maximum((plain > 0).sum(axis=0), 1))
-    plain = _weigh(plain, rarity)
-    asked = _weigh(_count_words(points, learned, True), rarity) if mirrored else plain
-    index = plain.T.tocsr()
+    blocks = [range(start, min(start + 256, size)) for start in range(0, size, 256)]
+    counts = scipy.sparse.vstack([_count_words(points, learned, block) for block in blocks]).tocsr()
+    used = np.bincount(counts.indices, minlength=counts.shape[1])
+    rarity = np.log(size / np.maximum(used, 1)).astype(np.float32)
+    index = _weigh(counts, rarity).T.tocsr()
 
-    def ask(start: int) -> list[tuple[int, int]]:
-        block = (asked[start : start + 256] @ index).tocsr()
+    def ask(block: range) -> list[tuple[int, int]]:
+        asked = _weigh(_count_words(points, learned, block, mirrored, PROBES), rarity)
+        found = (asked @ index).tocsr()
         pairs = []
-        for row, number in enumerate(range(start, start + block.shape[0])):
-            part = slice(*block.indptr[row : row + 2])
-            others, likeness = block.indices[part], block.data[part]
+        for row, number in enumerate(block):
+            part = slice(*found.indptr[row : row + 2])
+            others, likeness = found.indices[part], found.data[part]
             # Ties are broken by number, so that no order of computing matters.
             best = np.lexsort((others, -likeness))[: NEAREST + 1]
             chosen = [int(other) for other in others[best] if other != number][:NEAREST]
@@ -134,7 +137,7 @@ def nearest(points: Points, mirrored: bool) -> set[tuple[int, int]]:
         return pairs
 
     with concurrent.futures.ThreadPoolExecutor(count_processors()) as pool:
-        return {pair for pairs in pool.map(ask, range(0, size, 256)) for pair in pairs}
+        return {pair for pairs in pool.map(ask, blocks) for pair in pairs}
 
 
 class _Learned(NamedTuple):
@@ -160,26 +163,28 @@ def _learn_words(points: Points) -> _Learned:
     return _Learned(mean, axes, centres)
 
 
-def _count_words(points: Points, learned: _Learned, mirrored: bool) -> scipy.sparse.csr_array:
-    """Return how often each photo has each word, (photos, CENTRES * 2 ** BITS).
+def _count_words(
+    points: Points, learned: _Learned, block: range, mirrored: bool = False, probes: int = 0
+) -> scipy.sparse.csr_array:
+    """Return how often each photo of a block has each word, (photos, CENTRES * 2 ** BITS).
 
     The word of a descriptor is the nearest centre and, along each of the first `BITS` principal
-    axes, the side of that centre on which it lies (Jegou, Douze and Schmid 2008).
+    axes, the side of that centre on which it lies (Jegou, Douze and Schmid 2008). `probes` counts
+    its neighbours as well: the words on the other side of the axes to which it lies nearest.
     """
-    size = len(points.starts) - 1
-    owners = np.repeat(np.arange(size), np.diff(points.starts))
-    words = np.empty(len(owners), np.int64)
-    middle = (learned.centres**2).sum(axis=1) / 2
-    for start in range(0, len(words), 50_000):
-        part = slice(start, start + 50_000)
-        descriptors = points.descriptors[part]
-        descriptors = (mirror(descriptors) if mirrored else descriptors).astype(np.float32) / UNIT
-        descriptors = (descriptors - learned.mean) @ learned.axes
-        kind = (descriptors @ learned.centres.T - middle).argmax(axis=1)
-        above = (descriptors - learned.centres[kind])[:, :BITS] > 0
-        words[part] = kind << BITS | above @ (1 << np.arange(BITS))
-    ones = np.ones(len(words))
-    return scipy.sparse.coo_array((ones, (owners, words)), shape=(size, CENTRES << BITS)).tocsr()
+    part = slice(points.starts[block.start], points.starts[block.stop])
+    owners = np.repeat(np.arange(len(block)), np.diff(points.starts[block.start : block.stop + 1]))
+    descriptors = points.descriptors[part]
+    descriptors = (mirror(descriptors) if mirrored else descriptors).astype(np.float32) / UNIT
+    descriptors = (descriptors - learned.mean) @ learned.axes
+    kind = (descriptors @ learned.centres.T - (learned.centres**2).sum(axis=1) / 2).argmax(axis=1)
+    beside = (descriptors - learned.centres[kind])[:, :BITS]
+    words = kind << BITS | (beside > 0) @ (1 << np.arange(BITS))
+    nearest_axes = np.argsort(np.abs(beside), axis=1, kind="stable")[:, :probes]
+    words = np.column_stack([words, words[:, None] ^ (1 << nearest_axes)])
+    places = np.repeat(owners, words.shape[1]), words.ravel()
+    shape = len(block), CENTRES << BITS
+    return scipy.sparse.coo_array((np.ones(words.size, np.float32), places), shape=shape).tocsr()
 
 
 def _weigh(counts: scipy.sparse.csr_array, rarity: np.ndarray) -> scipy.sparse.csr_array:
