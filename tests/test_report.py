@@ -214,7 +214,7 @@ def test_a_good_run_may_ship_and_its_figures_are_those_of_its_files(good):
     ):
         assert words in screen.reason
     assert screen.on_confusions.startswith("3 of 60 answers are wrong. ")
-    assert screen.on_mistakes.startswith("Wrong: 3 of 60 answers; of the ")
+    assert screen.on_mistakes.startswith("3 of 60 answers wrong; of the ")
     assert "lowest in epoch 3 of 3, at 0.900" in screen.on_curves
     said = [(label, answer, probability) for _, label, answer, probability in screen.mistakes]
     assert said == [(a, b, 0.8) for a, b in zip(THREE, [*THREE[1:], THREE[0]], strict=True)]

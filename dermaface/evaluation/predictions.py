@@ -184,9 +184,9 @@ def changed_by_slips(
         class_names: the classes in index order.
 
     Returns:
-        One row per slip and photo that got another answer than by the pixel rule: `slip` (the first
-        of `SLIPS` first), `path`, `label`, `by_rule` and `by_rule_probability` (the answer by the
-        rule, the surest first), `careless` and `careless_probability`.
+        One row per slip and photo that got another answer than by the pixel rule: `slip` (a
+        categorical, in the order of `SLIPS`), `path`, `label`, `by_rule` and `by_rule_probability`
+        (the answer by the rule, the surest first), `careless` and `careless_probability`.
     """
     interpreter = runtime.open_interpreter(content)
     image_size = int(interpreter.get_input_details()[0]["shape"][1])
@@ -201,6 +201,20 @@ def changed_by_slips(
                 rows.append((slip, photo.path, photo.label, *answers[0], *answers[1]))
     columns = "slip path label by_rule by_rule_probability careless careless_probability".split()
     frame = pd.DataFrame(rows, columns=columns)
-    order = {slip: number for number, slip in enumerate(SLIPS)}
-    frame = frame.sort_values("by_rule_probability", ascending=False, kind="stable")
-    return frame.sort_values("slip", key=lambda slips: slips.map(order), kind="stable")
+    frame["slip"] = pd.Categorical(frame["slip"], list(SLIPS))
+    return frame.sort_values(["slip", "by_rule_probability"], ascending=[True, False])
+
+
+def fed(photo: Any, root: Path, image_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a file is fed for a photo by the pixel rule, and with the slip.
+
+    Args:
+        photo: a row of `changed_by_slips`, as from `itertuples`.
+        root: the data root.
+        image_size: side of the square in pixels.
+
+    Returns:
+        Two arrays (image_size, image_size, 3), 0..255.
+    """
+    path = root / photo.path
+    return load_image(path, image_size), SLIPS[photo.slip](path, image_size)

@@ -82,8 +82,8 @@ def counts_agree(right: int, total: int, evaluated: float, logged: float) -> str
     """
     others = round(evaluated * total), round(logged * total)
     said = (
-        f"Right, of {total}: {right} by counting, {others[0]} by `evaluate`, {others[1]} in the "
-        "training log.\n"
+        f"Right, of {total}: {right} by counting (accuracy {right / total:.3f}), {others[0]} by "
+        f"`evaluate`, {others[1]} in the training log.\n"
     )
     apart = abs(others[1] - right)
     if others[0] != right:
@@ -368,7 +368,7 @@ def weakest(classes: "pd.DataFrame", accuracy: float) -> str:
     if level:
         said += f", level with {counted(level, 'other class', 'other classes')}"
     side = "lies below" if row["high"] < accuracy else "contains"
-    told = "probably weaker" if row["high"] < accuracy else "it may be chance"
+    told = "a sign that it is weaker" if row["high"] < accuracy else "it may be chance"
     return (
         f"{said}.\nIts interval, {row['low']:.3f} to {row['high']:.3f}, {side} the overall "
         f"accuracy ({accuracy:.3f}): {told}.\n{sizes}"
@@ -397,8 +397,8 @@ def mistakes(wrong: int, total: int, sure_wrong: int, sure: int, limit: float) -
         limit: 0..1.
     """
     return (
-        f"Wrong: {wrong} of {counted(total, 'answer')}; of the {sure} given with "
-        f"{100 * limit:.0f} % or more: {sure_wrong}."
+        f"{wrong} of {counted(total, 'answer')} wrong; of the {sure} given with "
+        f"{100 * limit:.0f} % or more, {sure_wrong} wrong."
     )
 
 

@@ -317,7 +317,7 @@ def recall_changes(rows: "pd.DataFrame", predictions: "pd.DataFrame") -> str:
             of = images[split, name]
             photos = f"{round(change * of)} of {counted(of, 'photo')}"
             told.append(f"{said} most recall: {name} ({split}), {photos}.")
-    return "\n".join(told) or "No class lost or gained recall."
+    return "\n".join(told) or "On balance, no class lost or gained recall."
 
 
 def changed_photos(changed: "pd.DataFrame", images: "pd.Series", min_confidence: float) -> str:
@@ -355,15 +355,17 @@ def resizers(table: "pd.DataFrame") -> str:
     )
 
 
-def slips(counts: "pd.Series", images: int) -> str:
+def slips(changed: "pd.DataFrame", images: int) -> str:
     """Say how many answers each slip of a careless client changed.
 
     Args:
-        counts: how many answers changed, by slip.
+        changed: one row per changed answer, with the categorical `slip`, as from
+            `changed_by_slips`.
         images: how many photos were asked about.
     """
-    if not counts.any():
+    if changed.empty:
         return f"No slip changed any of the {images} answers."
+    counts = changed["slip"].value_counts(sort=False)
     told = listed([f"{slip} {count}" for slip, count in counts.items()])
     return f"Answers changed by one slip at a time, of {images}:\n{told}."
 

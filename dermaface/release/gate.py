@@ -31,12 +31,15 @@ def find_problem(content: bytes, variant: str, class_names: Sequence[str]) -> st
 
 
 def audit_files(files: Mapping[str, bytes]) -> pd.DataFrame:
-    """Return what each file is, whatever its name says, one row per variant.
+    """Return what each file is, whatever its name says, and its size, one row per variant.
 
     Args:
         files: the content of each variant's file.
     """
-    rows = {variant: tflite_file.audit(content).summary for variant, content in files.items()}
+    rows = {
+        variant: tflite_file.audit(content).summary | {"size (KB)": round(len(content) / 1000)}
+        for variant, content in files.items()
+    }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

@@ -5,6 +5,7 @@ from dermaface.evaluation.predictions import (
     RESIZERS,
     SLIPS,
     changed_by_slips,
+    fed,
     latency_columns,
     measure_latency,
     predict_tflite,
@@ -249,9 +250,12 @@ def test_changed_by_slips(tflite_files, sample_folder):
     dark = changed[changed["slip"] == "divided by 255"]
     assert len(dark) and dark["careless"].nunique() == 1  # all look alike to the model
     assert (changed["by_rule"] != changed["careless"]).all()
-    assert changed["slip"].map(list(SLIPS).index).is_monotonic_increasing
+    assert list(changed["slip"].cat.categories) == list(SLIPS)
+    assert changed["slip"].cat.codes.is_monotonic_increasing
     assert dark["by_rule_probability"].is_monotonic_decreasing
     assert changed_by_slips(tflite_files["int8"], sample_folder, photos[:0], names).empty
+    right, scaled = fed(next(dark.itertuples()), sample_folder, 96)
+    np.testing.assert_allclose(scaled * 255, right)
 
 
 def test_predict_tflite_keeps_the_order_and_measure_latency_is_positive(

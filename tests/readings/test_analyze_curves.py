@@ -97,7 +97,7 @@ def test_the_kept_epoch_is_counted_over_all_stages_as_in_the_figure():
 @pytest.mark.parametrize(
     ("evaluated", "logged", "said"),
     [
-        (0.9, 0.9, "90 by counting, 90 by `evaluate`, 90 in the training log.\nCounting and"),
+        (0.9, 0.9, "90 by counting (accuracy 0.900), 90 by `evaluate`, 90 in the"),
         (0.9, 0.9, "`evaluate` agree. The log is off by 0; up to 2, or 1 % of the photos,\nmay"),
         (0.9, 0.91, "91 in the training log.\nCounting and `evaluate` agree. The log is off by 1;"),
         (0.9, 0.86, "is not the model of that epoch"),
@@ -330,7 +330,7 @@ def test_the_weakest_class_is_named_with_its_interval():
     assert "contains the overall accuracy (0.900): it may be chance.\n" in told
     assert told.endswith("With 5 to 9 photos per class, intervals are 0.30 to 0.56 wide.")
     told = readings.weakest(classes_of((20, 100), (95, 100), (95, 100)), 0.7)
-    assert "lies below the overall accuracy (0.700): probably weaker." in told
+    assert "lies below the overall accuracy (0.700): a sign that it is weaker." in told
     assert "With 100 photos per class" in told
     told = readings.weakest(classes_of((1, 2), (2, 4), (3, 4)), 0.6)
     assert "Weakest: herpes, 2 of 4 found, level with 1 other class.\n" in told
@@ -342,9 +342,9 @@ def test_the_weakest_class_is_named_with_its_interval():
 @pytest.mark.parametrize(
     ("figures", "said"),
     [
-        ((0, 68, 0, 60), "Wrong: 0 of 68 answers; of the 60 given with 90 % or more: 0."),
-        ((1, 68, 0, 0), "Wrong: 1 of 68 answers; of the 0 given with 90 % or more: 0."),
-        ((12, 68, 1, 1), "Wrong: 12 of 68 answers; of the 1 given with 90 % or more: 1."),
+        ((0, 68, 0, 60), "0 of 68 answers wrong; of the 60 given with 90 % or more, 0 wrong."),
+        ((1, 68, 0, 0), "1 of 68 answers wrong; of the 0 given with 90 % or more, 0 wrong."),
+        ((12, 68, 1, 1), "12 of 68 answers wrong; of the 1 given with 90 % or more, 1 wrong."),
     ],
 )
 def test_mistakes_and_the_sure_ones_among_them_are_counted(figures, said):

@@ -234,7 +234,7 @@ def test_recall_changes():
     photos = pd.DataFrame({"split": ["validation"] * 4 + ["test"], "label": "c"})
     rows = pd.DataFrame({"split": ["validation", "test"]})
     rows["recall_change_a"], rows["recall_change_b"] = [0.0, 0.0], [np.nan, 0.0]
-    assert readings.recall_changes(rows, photos) == "No class lost or gained recall."
+    assert readings.recall_changes(rows, photos) == "On balance, no class lost or gained recall."
     rows["recall_change_c"] = [-0.25, 1.0]
     assert readings.recall_changes(rows, photos) == (
         "Lost most recall: c (validation), 1 of 4 photos.\n"
@@ -286,11 +286,14 @@ def test_resizers():
 
 
 def test_slips():
-    counts = pd.Series({"EXIF ignored": 0, "resized": 3, "swapped": 4})
-    assert readings.slips(counts, 68) == (
+    slips = pd.Categorical(
+        ["swapped"] * 4 + ["resized"] * 3, ["EXIF ignored", "resized", "swapped"]
+    )
+    changed = pd.DataFrame({"slip": slips})
+    assert readings.slips(changed, 68) == (
         "Answers changed by one slip at a time, of 68:\nEXIF ignored 0, resized 3 and swapped 4."
     )
-    assert readings.slips(counts * 0, 68) == "No slip changed any of the 68 answers."
+    assert readings.slips(changed[:0], 68) == "No slip changed any of the 68 answers."
 
 
 def test_slipped():
