@@ -97,6 +97,8 @@ def compare(first: Picture, second: Picture, transform: np.ndarray) -> Overlap:
         )
         transform = cv2.invertAffineTransform(back)
     common = lay(first.shown, cv2.INTER_NEAREST) & second.shown
+    scale = math.sqrt(abs(np.linalg.det(transform[:, :2])))
+    whole = common.sum()
     nine = np.ones((9, 9), np.uint8)
     common = cv2.erode(common, nine, borderType=cv2.BORDER_CONSTANT, borderValue=0)
     inside = common > 0
@@ -110,8 +112,8 @@ def compare(first: Picture, second: Picture, transform: np.ndarray) -> Overlap:
     return Overlap(
         alike=float((correlation[telling] > ALIKE).mean()),
         patches=_patches(lay(colour), second.colour, inside),
-        first=min(1.0, float(inside.sum() / (first.shown.sum() * scale**2))),
-        second=min(1.0, float(inside.sum() / second.shown.sum())),
+        first=min(1.0, float(whole / (first.shown.sum() * scale**2))),
+        second=min(1.0, float(whole / second.shown.sum())),
         brighter=float(under[inside].mean() - laid[inside].mean()),
     )
 

@@ -107,7 +107,7 @@ def find_pairs(
         `near` or `mirrored`), `conflict` (they lie in different classes), `leak` (they lie in
         different given splits), and `how` the copy differs, in words ("turned by 12 degrees,
         cropped to 81 %": shares are of the area). The places, one row per pair, the best supported
-        first: `path`, `other`, and `how` the second shows the place.
+        first: `path`, `copy` (the other), and `how` the second shows the place.
     """
     kept = photos[photos["status"] == "kept"].sort_values("path")
     # Equal files are compared once; near copies are sought among one of each.
@@ -134,7 +134,7 @@ def find_pairs(
         ["conflict", "leak"], ascending=False, kind="stable", ignore_index=True
     )
     places = pairs[~same].sort_values(["inliers", "path", "copy"], ascending=[False, True, True])
-    places = places[["path", "copy", "how"]].rename(columns={"copy": "other"})
+    places = places[["path", "copy", "how"]]
     ordered = ["path", "copy", "kind", "conflict", "leak", "how"]
     return copies[ordered], places.reset_index(drop=True)
 
@@ -296,7 +296,9 @@ def _compare_pairs(
             (cosine, _, _), (sine, _, _) = match.transform
             row["turned"] = math.degrees(math.atan2(sine, cosine))
             row["scale"] = math.hypot(sine, cosine)
-        if row["hashed"]:
+        # Equal frames make unlike photos alike; where there are key points, these know better.
+        few = min(points.starts[n + 1] - points.starts[n] for n in (a, b)) < SURE
+        if row["hashed"] and (few or (load(a).shown.all() and load(b).shown.all())):
             one, other = shrink(a), shrink(b)
             if row["mirrored"]:
                 other = other[:, :, ::-1]
