@@ -12,7 +12,7 @@ import numpy as np
 
 WINDOW = 25  # pixels; levels are compared within squares of this side, whatever their brightness
 TEXTURE = 5.0  # grey levels; a window whose levels spread less shows nothing to compare
-ALIKE = 0.6  # correlation from which a window looks the same
+ALIKE = 0.8  # correlation from which a window looks the same
 LEVELS = 20.0  # colour levels from which a pixel is of another colour
 STROKE = 9  # pixels; what is narrower may be writing
 REFINING = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 15, 1e-3)
