@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 import math
+import textwrap
 from typing import TYPE_CHECKING
 
 from dermaface.readings.words import counted, listed, percent
@@ -228,6 +229,33 @@ def copies_found(photos: "pd.DataFrame", pairs: "pd.DataFrame") -> str:
         f"Pairs in two classes: {pairs['conflict'].sum()}, in two given splits: "
         f"{pairs['leak'].sum()}."
     )
+
+
+def pair_titles(photos: "pd.DataFrame", pairs: "pd.DataFrame") -> list[str]:
+    """Return two titles for each pair: a photo's class, and the other's and how it differs.
+
+    Args:
+        photos: rows of `images.csv`: `path` and `label`.
+        pairs: either table of `find_pairs`: `path`, `copy` and `how`.
+    """
+    labels = photos.set_index("path")["label"]
+    titles = []
+    for row in pairs.itertuples():
+        titles += [labels[row.path], "\n".join([labels[row.copy], *textwrap.wrap(row.how, 20)])]
+    return titles
+
+
+def places_found(places: "pd.DataFrame", shown: int) -> str:
+    """Say how many pairs of photos show the same place, and how many of them are shown.
+
+    Args:
+        places: the second table of `find_pairs`.
+        shown: at most this many pairs.
+    """
+    if not len(places):
+        return "No two photos seem to show another subject in the same place."
+    said = f"Pairs of photos that show the same place: {len(places)}."
+    return said if len(places) <= shown else f"{said} The {shown} surest are shown."
 
 
 def photos_left_out(count: int, kept: int) -> str:
