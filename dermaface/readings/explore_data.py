@@ -245,17 +245,19 @@ def pair_titles(photos: "pd.DataFrame", pairs: "pd.DataFrame") -> list[str]:
     return titles
 
 
-def places_found(places: "pd.DataFrame", shown: int) -> str:
-    """Say how many pairs of photos show the same place, and how many of them are shown.
+def places_found(places: "pd.DataFrame") -> str:
+    """Say how many pairs of photos show the same place, and name the surest.
 
     Args:
         places: the second table of `find_pairs`.
-        shown: at most this many pairs.
     """
     if not len(places):
         return "No two photos seem to show another subject in the same place."
-    said = f"Pairs of photos that show the same place: {len(places)}."
-    return said if len(places) <= shown else f"{said} The {shown} surest are shown."
+    surest = places.iloc[0]
+    return (
+        f"Pairs that show another subject in the same place: {len(places)}. The surest:\n"
+        f"{surest['path']}\n{surest['copy']}"
+    )
 
 
 def photos_left_out(count: int, kept: int) -> str:

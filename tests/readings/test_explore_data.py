@@ -211,16 +211,12 @@ EXPLORED = {
         ["a", "b\nturned by 12\ndegrees, mirrored"],
     ),
     "no_places": (
-        (readings.places_found, rows(0), 2),
+        (readings.places_found, rows(0)),
         "No two photos seem to show another subject in the same place.",
     ),
-    "few_places": (
-        (readings.places_found, rows(2), 2),
-        "Pairs of photos that show the same place: 2.",
-    ),
     "places": (
-        (readings.places_found, rows(3), 2),
-        "Pairs of photos that show the same place: 3. The 2 surest are shown.",
+        (readings.places_found, rows(2, path=["a/1.jpg", "a/3.jpg"], copy=["b/2.jpg", "b/4.jpg"])),
+        "Pairs that show another subject in the same place: 2. The surest:\na/1.jpg\nb/2.jpg",
     ),
     "none_left_out": (
         (readings.photos_left_out, 0, 3),
