@@ -224,9 +224,9 @@ def _describe(
         places[begin : begin + len(found)], descriptors[begin : begin + len(found)] = found, parts
 
     def find(number: int) -> None:
-        grey = alignment.load_picture(root / first["path"][number]).grey
-        widths[number] = grey.shape[1]
-        keep(number, *keypoints.find_points(grey))
+        picture = alignment.load_picture(root / first["path"][number])
+        widths[number] = picture.grey.shape[1]
+        keep(number, *keypoints.find_points(picture.grey, picture.shown))
 
     for number, name in enumerate(names):
         if name in rows:

@@ -74,14 +74,15 @@ def content_mask(grey: np.ndarray) -> np.ndarray:
     return hull if convex and 0.1 < hull.mean() < 0.995 else np.ones_like(grey)
 
 
-def find_points(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def find_points(grey: np.ndarray, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the places and descriptors of a picture's key points, as in `Points`.
 
     Args:
         grey: uint8 (height, width).
+        shown: as from `content_mask`.
     """
     mask = cv2.erode(
-        content_mask(grey), np.ones((2 * EDGE + 1,) * 2, np.uint8),
+        shown, np.ones((2 * EDGE + 1,) * 2, np.uint8),
         borderType=cv2.BORDER_CONSTANT, borderValue=1,
     )  # fmt: skip
     sift = cv2.SIFT.create(POINTS, contrastThreshold=CONTRAST)

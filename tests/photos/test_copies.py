@@ -231,7 +231,8 @@ def test_photos_of_few_key_points_are_found_by_their_hashes(tmp_path):
     pictures = {f"{'ab'[number % 2]}/{number}.png": smooth(number) for number in range(12)}
     pictures["a/half.png"] = ImageOps.scale(smooth(3), 0.5)
     photos = saved(tmp_path, {name.replace("png", "jpg"): p for name, p in pictures.items()})
-    points = keypoints.find_points(alignment.load_picture(tmp_path / "b/3.jpg").grey)[0]
+    picture = alignment.load_picture(tmp_path / "b/3.jpg")
+    points, _ = keypoints.find_points(picture.grey, picture.shown)
     assert len(points) < copies.SURE
     pairs, places = copies.find_pairs(tmp_path, photos)
     assert pairs[["path", "copy", "how"]].to_numpy().tolist() == [
@@ -267,7 +268,7 @@ def test_a_second_look_reads_only_what_is_new(tmp_path, monkeypatch):
         alignment, "load_picture", lambda path: seen.append(path.name) or look(path)
     )
     found = []
-    monkeypatch.setattr(keypoints, "find_points", lambda grey: found.append(1) or find(grey))
+    monkeypatch.setattr(keypoints, "find_points", lambda *given: found.append(1) or find(*given))
 
     def same(pairs):
         for mine, expected in zip(pairs, first, strict=True):
@@ -333,8 +334,9 @@ def test_a_folder_of_hardly_any_photos_has_no_copies(tmp_path, count):
 
 def test_mirrored_descriptors_are_those_of_the_mirrored_photo():
     grey = np.array(photo(1).convert("L"))
-    places, descriptors = keypoints.find_points(grey)
-    there, mirrored = keypoints.find_points(np.ascontiguousarray(grey[:, ::-1]))
+    shown = np.ones_like(grey)
+    places, descriptors = keypoints.find_points(grey, shown)
+    there, mirrored = keypoints.find_points(np.ascontiguousarray(grey[:, ::-1]), shown)
     there = there * [-1, 1] + [grey.shape[1] - 1, 0]
     nearest = np.linalg.norm(places[:, None] - there, axis=2)
     same = nearest.argmin(axis=1)[nearest.min(axis=1) < 0.8]
