@@ -9,7 +9,7 @@ place, for you to look at. Then copies of 150 photos of each kind are made with 
 among all the others. Prints the recall of each kind, and which share of all pairs named the same
 picture are: those between two photos of FOLDER, or their copies, that were not named a pair before
 the copies were laid beside them count as wrong. With `--images`, only the time and the memory are
-measured, on that many photos: those of FOLDER, and crops of a quarter of them from anywhere.
+measured, on that many photos: those of FOLDER, and stretched cut-outs of them.
 """
 
 import argparse
@@ -178,12 +178,13 @@ def look(root: Path, cache: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def enlarge(root: Path, paths: list[Path], count: int) -> None:
-    """Write crops of the photos until there are `count` files."""
+    """Write stretched cut-outs of the photos, unlike each other, until there are `count` files."""
     for number in range(len(paths), count):
-        path = paths[number % len(paths)]
+        path, random = paths[number % len(paths)], np.random.default_rng(number)
         with Image.open(root / path) as image:
-            part = crop(image.convert("RGB"), np.random.default_rng(number), 0.5)
-        part.save(root / path.with_name(f"crop_{number:06d}.jpg"), quality=80)
+            part = crop(ImageOps.contain(image.convert("RGB"), (400, 400)), random, 0.5)
+        part = part.resize((round(part.width * random.uniform(1.2, 3)), part.height))
+        part.save(root / path.with_name(f"part_{number:06d}.jpg"), quality=80)
 
 
 def main() -> None:
