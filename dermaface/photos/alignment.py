@@ -13,6 +13,7 @@ import numpy as np
 WINDOW = 25  # pixels; levels are compared within squares of this side, whatever their brightness
 TEXTURE = 5.0  # grey levels; a window whose levels spread less shows nothing to compare
 ALIKE = 0.8  # correlation from which a window looks the same
+UNLIKE = 0.5  # share of windows that look the same, below which colours are not compared
 LEVELS = 20.0  # colour levels from which a pixel is of another colour
 STROKE = 9  # pixels; what is narrower may be writing
 REFINING = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 15, 1e-3)
@@ -30,7 +31,7 @@ class Overlap(NamedTuple):
     """What two photos have in common."""
 
     alike: float  # share of the windows with texture that look the same, 0..1
-    patches: float  # share of the overlap in patches of another colour, 0..1
+    patches: float  # share of the overlap in patches of another colour, 0..1; 1 below `UNLIKE`
     first: float  # share of the first photo that the second shows, 0..1
     second: float  # share of the second photo that the first shows, 0..1
     brighter: float  # grey levels by which the second is brighter
@@ -109,9 +110,10 @@ def compare(first: Picture, second: Picture, transform: np.ndarray) -> Overlap:
     telling = inside & (spread > TEXTURE)
     if telling.sum() < WINDOW**2:
         return NO_OVERLAP
+    alike = float((correlation[telling] > ALIKE).mean())
     return Overlap(
-        alike=float((correlation[telling] > ALIKE).mean()),
-        patches=_patches(lay(colour), second.colour, inside),
+        alike=alike,
+        patches=_patches(lay(colour), second.colour, inside) if alike >= UNLIKE else 1.0,
         first=min(1.0, float(whole / (first.shown.sum() * scale**2))),
         second=min(1.0, float(whole / second.shown.sum())),
         brighter=float(under[inside].mean() - laid[inside].mean()),

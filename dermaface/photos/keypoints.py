@@ -66,10 +66,11 @@ def content_mask(grey: np.ndarray) -> np.ndarray:
         if not filled[y + 1, x + 1]:
             cv2.floodFill(grey, filled, (x, y), 0, 10, 10, flags)
     shown = 1 - filled[1:-1, 1:-1]
-    rest = cv2.findNonZero(cv2.morphologyEx(shown, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)))
-    if rest is None:
+    rest = cv2.morphologyEx(shown, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+    outlines, _ = cv2.findContours(rest, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    if not outlines:
         return np.ones_like(grey)
-    hull = cv2.fillConvexPoly(np.zeros_like(grey), cv2.convexHull(rest), 1)
+    hull = cv2.fillConvexPoly(np.zeros_like(grey), cv2.convexHull(np.concatenate(outlines)), 1)
     convex = shown[hull == 1].mean() > 0.97
     return hull if convex and 0.1 < hull.mean() < 0.995 else np.ones_like(grey)
 
