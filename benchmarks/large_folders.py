@@ -58,7 +58,7 @@ def main() -> None:
             _, frame = images.find_images(root)
             photos = images.check_images(root, frame, cache=Path(temporary) / "cache")
             checked = time.monotonic()
-            copies = find_copies(root, photos)
+            copies = find_copies(root, photos, Path(temporary) / "cache")
             photos = assign_splits(group_copies(photos, copies))
             print(
                 f"{look}: {len(photos)} files in {time.monotonic() - started:.0f} s "

@@ -645,7 +645,7 @@ PLANTED = {
     "normal_skin": "a web page that is named like a picture",
     "rosacea": "one picture in two classes: the same file as acne/acne_0000.jpg",
     "tinea_versicolor": "tinea_versicolor_0000.jpg, scaled down and compressed again",
-    "vitiligo": "vitiligo_0000.jpg with a narrow border cut off",
+    "vitiligo": "vitiligo_0000.jpg, turned by 12 degrees and cropped",
     "wrinkles": "stored lying down; the EXIF orientation in it, 6, tells how to turn it",
 }
 
@@ -679,7 +679,8 @@ def _planted_file(class_name: str, seed: int) -> bytes:
         case "tinea_versicolor":
             return _jpeg(first.resize((first.width * 2 // 3, first.height * 2 // 3)), quality=40)
         case "vitiligo":
-            return _jpeg(ImageOps.crop(first, round(0.03 * min(first.size))))
+            turned = first.rotate(12, Image.Resampling.BICUBIC)
+            return _jpeg(ImageOps.crop(turned, round(0.12 * max(first.size))))
         case "wrinkles":
             exif = Image.Exif()
             exif[ExifTags.Base.Orientation] = 6  # a viewer turns it a quarter to the right

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 import math
+import textwrap
 from typing import TYPE_CHECKING
 
 from dermaface.readings.words import counted, listed, percent
@@ -266,6 +267,35 @@ def scenes_found(found: Mapping, photos: "pd.DataFrame") -> str:
             "and are not tied."
         )
     return "\n".join(said or ["No two photos seem to come from one place or one sitting."])
+
+
+def pair_titles(photos: "pd.DataFrame", pairs: "pd.DataFrame") -> list[str]:
+    """Return two titles for each pair: a photo's class, and the other's and how it differs.
+
+    Args:
+        photos: rows of `images.csv`: `path` and `label`.
+        pairs: either table of `find_pairs`: `path`, `copy` and `how`.
+    """
+    labels = photos.set_index("path")["label"]
+    titles = []
+    for row in pairs.itertuples():
+        titles += [labels[row.path], "\n".join([labels[row.copy], *textwrap.wrap(row.how, 20)])]
+    return titles
+
+
+def places_found(places: "pd.DataFrame") -> str:
+    """Say how many pairs of photos show the same place, and name the surest.
+
+    Args:
+        places: the second table of `find_pairs`.
+    """
+    if not len(places):
+        return "No two photos seem to show another subject in the same place."
+    surest = places.iloc[0]
+    return (
+        f"Pairs that show another subject in the same place: {len(places)}. The surest:\n"
+        f"{surest['path']}\n{surest['copy']}"
+    )
 
 
 def photos_left_out(count: int, kept: int) -> str:

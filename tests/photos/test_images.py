@@ -7,7 +7,7 @@ import re
 
 from dermaface import plots, runs
 from dermaface.photos import images, splits
-from dermaface.photos.copies import _close_pairs, find_copies, group_copies
+from dermaface.photos.copies import find_copies, group_copies
 from dermaface.photos.pixels import decode_image
 from dermaface.photos.splits import (
     SPLITS,
@@ -15,7 +15,6 @@ from dermaface.photos.splits import (
     across_splits,
     assign_splits,
     conflicts,
-    exclude,
     leaks,
     split_remarks,
 )
@@ -445,65 +444,6 @@ def scene(seed, size=(120, 90)):
     generator = np.random.default_rng(seed)
     small = Image.fromarray(generator.integers(0, 256, (6, 8, 3), dtype=np.uint8))
     return small.resize(size, Image.Resampling.BICUBIC)
-
-
-EDITS = {
-    "smaller": lambda image: image.resize((60, 45)),
-    "brighter": lambda image: image.point(lambda level: min(255, level * 1.2)),
-    "grey": lambda image: image.convert("L"),
-    "mirrored": lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
-    "compressed": lambda image: image,
-}
-
-
-def test_near_copies_are_found_and_other_photos_are_not(tmp_path):
-    for label in "ab":
-        (tmp_path / label).mkdir()
-        for number in range(20):
-            scene(f"{label}{number}".encode()[0] * 100 + number).save(
-                tmp_path / label / f"{number}.jpg", quality=95
-            )
-    for name, edit in EDITS.items():
-        edit(scene(97 * 100)).save(tmp_path / "b" / f"{name}.jpg", quality=40)
-    (tmp_path / "a" / "equal.jpg").write_bytes((tmp_path / "a" / "7.jpg").read_bytes())
-
-    root, frame = images.find_images(tmp_path)
-    photos = images.check_images(root, frame)
-    copies = find_copies(root, photos)
-    photos = group_copies(photos, copies)
-    together = photos[photos["copies"] != ""].groupby("copies")["path"].apply(set).tolist()
-    assert sorted(together, key=len) == [
-        {"a/7.jpg", "a/equal.jpg"},
-        {"a/0.jpg", *(f"b/{name}.jpg" for name in EDITS)},
-    ]
-    of_first = copies[copies["path"] == "a/0.jpg"]
-    kinds = dict(zip(of_first["copy"], of_first["kind"], strict=True))
-    assert kinds["b/mirrored.jpg"] == "mirrored" and kinds["b/smaller.jpg"] == "near"
-    assert copies.set_index("kind").loc["exact", "copy"] == "a/equal.jpg"
-    assert copies["conflict"].sum() >= len(EDITS) and not copies["leak"].any()
-    assert copies["conflict"].is_monotonic_decreasing and not copies["conflict"].iloc[-1]
-
-    reasons = conflicts(photos, copies)
-    assert set(reasons) == {"a/0.jpg", *(f"b/{name}.jpg" for name in EDITS)}
-    assert "labelled a" in reasons["b/grey.jpg"]
-    left = exclude(photos, reasons)
-    assert left["status"].eq("excluded").sum() == 6
-    assert left.set_index("path").loc["b/grey.jpg", "reason"] == reasons["b/grey.jpg"]
-
-
-def test_close_hashes_are_all_found():
-    generator = np.random.default_rng(0)
-    left = generator.integers(0, 2**63, 300, dtype=np.uint64)
-    flips = [generator.permutation(64)[: number % 12] for number in range(300)]
-    right = np.array(
-        [x ^ np.bitwise_or.reduce([np.uint64(0)] + [np.uint64(1) << np.uint64(b) for b in bits])
-         for x, bits in zip(left, flips, strict=True)]
-    )  # fmt: skip
-    found = _close_pairs(left, right)
-    expected = {(n, n) for n in range(300) if n % 12 <= 10}
-    assert len(found & expected) >= 0.99 * len(expected)
-    assert {(n, n) for n in range(300) if n % 12 <= 7} <= found
-    assert all(np.bitwise_count(left[i] ^ right[j]) <= 10 for i, j in found)
 
 
 def test_leaks_give_way_to_the_later_split(tmp_path):

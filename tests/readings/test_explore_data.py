@@ -200,6 +200,24 @@ EXPLORED = {
         "2 of 3 files have a copy, which makes 1 pair.\n"
         "Pairs in two classes: 1, in two given splits: 0.",
     ),
+    "pair_titles": (
+        (
+            readings.pair_titles,
+            rows(path=["a/1.jpg", "b/2.jpg", "b/3.jpg"], label=["a", "b", "b"]),
+            pd.DataFrame(
+                {"path": ["a/1.jpg"], "copy": "b/2.jpg", "how": "turned by 12 degrees, mirrored"}
+            ),
+        ),
+        ["a", "b\nturned by 12\ndegrees, mirrored"],
+    ),
+    "no_places": (
+        (readings.places_found, rows(0)),
+        "No two photos seem to show another subject in the same place.",
+    ),
+    "places": (
+        (readings.places_found, rows(2, path=["a/1.jpg", "a/3.jpg"], copy=["b/2.jpg", "b/4.jpg"])),
+        "Pairs that show another subject in the same place: 2. The surest:\na/1.jpg\nb/2.jpg",
+    ),
     "none_left_out": (
         (readings.photos_left_out, 0, 3),
         "The rules leave out 0 of 3 photos; 3 remain.",
