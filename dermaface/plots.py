@@ -37,7 +37,7 @@ def use_notebook_style() -> None:
     warnings.filterwarnings("ignore", module="PIL")
     _set_style()
     pd.set_option("display.max_colwidth", None)
-    set_matplotlib_formats("jpeg", pil_kwargs={"quality": 85}, bbox_inches=None)
+    set_matplotlib_formats("jpeg", pil_kwargs={"quality": 80}, bbox_inches=None)
 
 
 def _set_style() -> None:
