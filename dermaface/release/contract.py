@@ -85,13 +85,15 @@ def check_release(folder: str | Path) -> list[str]:
             raise ValueError(f"The release is incomplete: there is no {str(needed)!r}.")
     expected = _read_json(folder / "golden" / "expected.json", EXPECTED_SCHEMA)
     content = path.read_bytes()
-    if len(content) != described["bytes"] or (
-        hashlib.sha256(content).hexdigest() != described["sha256"]
-    ):
+    changed = ""
+    if len(content) != described["bytes"]:
+        changed = f"it has {len(content)} bytes where {described['bytes']} are expected"
+    elif hashlib.sha256(content).hexdigest() != described["sha256"]:
+        changed = "its length is right, but some of its bytes have changed"
+    if changed:
         raise ValueError(
-            f"{str(path)!r} is not the file that model.json describes: it has {len(content)} bytes "
-            f"where {described['bytes']} are expected, or some of them have changed. Copy the "
-            "release folder again."
+            f"{str(path)!r} is not the file that model.json describes: {changed}. Copy the release "
+            "folder again."
         )
     classifier = runtime.Classifier(path)
     lines = [f"model.tflite: {len(content)} bytes, unchanged"]

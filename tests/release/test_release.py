@@ -485,7 +485,7 @@ def flip(path):
 @pytest.mark.parametrize(
     ("harm", "word"),
     [
-        (lambda folder, files: flip(folder / "model.tflite"), "some of them have changed"),
+        (lambda folder, files: flip(folder / "model.tflite"), "some of its bytes have changed"),
         (lambda folder, files: (folder / "model.tflite").unlink(), "incomplete"),
         (lambda folder, files: (folder / "labels.txt").unlink(), "incomplete"),
         (lambda folder, files: (folder / "MODEL_CARD.md").unlink(), "incomplete"),
