@@ -160,7 +160,7 @@ def run_command(options: argparse.Namespace) -> int:
     for name, known in words.items():
         if name in given and given[name] not in known and os.path.exists(_absolute(given[name])):
             given[name] = _absolute(given[name])
-    for name in ("groups", "previous"):
+    for name in ("groups", "previous", "strangers"):
         if given.get(name):
             given[name] = _absolute(given[name])
     if given.get("data"):

@@ -316,7 +316,7 @@ def _check_before_start(parameters: Mapping[str, Mapping[str, Any]]) -> None:
     """Find in a second what would stop a notebook later, before anything is written.
 
     Raises:
-        ValueError: no photos where `data` says, a file of groups or an earlier list that cannot be
+        ValueError: no photos where `data` or `strangers` says, a file of groups or an earlier list that cannot be
             used, an unknown backbone, weights that are not there, or
             a run folder among the photos.
     """
@@ -327,6 +327,8 @@ def _check_before_start(parameters: Mapping[str, Mapping[str, Any]]) -> None:
             f"There is no weights file {build['weights']!r}. weights must be 'pretrained', "
             "'random' or the path of a Keras weights file (.h5 or .weights.h5)."
         )
+    if parameters["05_convert_and_test_tflite"]["strangers"]:
+        images.find_unlabelled(parameters["05_convert_and_test_tflite"]["strangers"])
     if explore["previous"]:
         images.read_previous(explore["previous"])
     if explore["data"]:

@@ -371,6 +371,26 @@ def open_run(run_name: str, output_dir: str | Path = "outputs") -> Run:
     return Run(folder)
 
 
+def finished_run(run_name: str, beside: Path) -> Run:
+    """Return a run whose answers are known, to compare another one with.
+
+    Args:
+        run_name: its name.
+        beside: the folder in which both lie.
+
+    Raises:
+        ValueError: there is none of this name with `images.csv` and `predictions.csv`.
+    """
+    run = Run(run_folder(run_name, beside))
+    missing = [n for n in ("images.csv", "predictions.csv") if not run.path(n).is_file()]
+    if missing:
+        raise ValueError(
+            f"There is no finished run {run_name!r} in {beside} to compare with: {missing[0]} is "
+            "missing. compare_with takes the name of a run in the same output_dir."
+        )
+    return run
+
+
 def run_folder(run_name: str, output_dir: str | Path = "outputs") -> Path:
     """Return where the run `run_name` lies, whether or not it exists.
 

@@ -93,6 +93,46 @@ def drop_interval(lost: float, won: float, total: float) -> tuple[float, float]:
     return float(max(first - second - half, -1)), float(min(first - second + half, 1))
 
 
+def compare_runs(run: Run, other: Run, split: str) -> dict:
+    """Compare the answers of two runs for the photos that both held out, one by one.
+
+    Photos are recognised by their content, so the folders may differ. The test is McNemar's, exact:
+    of the photos that only one run got right, each is as likely to be either's if the runs are
+    equally good (McNemar 1947, Psychometrika 12(2), 153-157). It takes the photos for independent.
+
+    Args:
+        run: with `images.csv` and `predictions.csv`.
+        other: the same.
+        split: of the photos, in both runs.
+
+    Returns:
+        `photos`, how many both have in this split with the same label; where there are any, also
+        the accuracies `first` and `second`, how many only the first (`won`) or only the second
+        (`lost`) got right, and `p`, the probability of such a difference, or a larger one, by
+        chance.
+    """
+    rights = []
+    for one in (run, other):
+        hashes = pd.read_csv(one.path("images.csv"), usecols=["path", "sha256"], dtype=str)
+        rows = read_predictions(one).merge(hashes, on="path").query("split == @split")
+        right = (rows["label"] == rows["predicted"]).rename("right")
+        keys = pd.MultiIndex.from_frame(rows[["sha256", "label"]])
+        rights.append(right.set_axis(keys).groupby(level=[0, 1]).first())
+    both = pd.concat(rights, axis=1, join="inner", keys=["first", "second"])
+    if both.empty:
+        return {"photos": 0}
+    won = int((both["first"] & ~both["second"]).sum())
+    lost = int((both["second"] & ~both["first"]).sum())
+    return {
+        "photos": len(both),
+        "first": float(both["first"].mean()),
+        "second": float(both["second"].mean()),
+        "won": won,
+        "lost": lost,
+        "p": float(scipy.stats.binomtest(won, won + lost).pvalue) if won + lost else 1.0,
+    }
+
+
 def mean_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
     """Return the 95 % interval of a mean, from a sample of its values (Student 1908).
 

@@ -148,6 +148,30 @@ def find_images(
     return root, frame
 
 
+def find_unlabelled(folder: str | Path) -> tuple[Path, pd.DataFrame]:
+    """List the files of a folder whose photos have no class, as `find_images` lists labelled ones.
+
+    Raises:
+        ValueError: there is no such folder, it cannot be read, or it holds no files.
+    """
+    root = Path(os.path.realpath(Path(folder).expanduser()))
+    if not root.is_dir():
+        raise ValueError(
+            f"There is no folder {printable_path(root)}. strangers must name a folder of photos "
+            "that show none of the classes, or be empty."
+        )
+    paths = sorted(file.relative_to(root).as_posix() for file in _files_below(root))
+    if not paths:
+        raise ValueError(
+            f"There are no files in {printable_path(root)}. Put photos there that show none of the "
+            "classes, or leave strangers empty."
+        )
+    names = [printable_path(path) for path in paths]
+    reasons = [_reason_to_refuse(root, path) for path in paths]
+    frame = pd.DataFrame({"path": names, "label": "", "split": "", "group": "", "reason": reasons})
+    return root, frame
+
+
 def _is_system_name(name: str) -> bool:
     """Tell whether a system, not a person, put a file or folder there."""
     return name.startswith(".") or name.lower() in SYSTEM_NAMES
@@ -622,11 +646,12 @@ def _is_heic(content: bytes) -> bool:
 HEVC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 
 
-def require_kept(photos: pd.DataFrame) -> None:
+def require_kept(photos: pd.DataFrame, parameter: str = "data") -> None:
     """Check that at least one photo can be used.
 
     Args:
         photos: as from `check_images`.
+        parameter: the one that named them.
 
     Raises:
         ValueError: no file can be used; the message counts the reasons, most frequent first.
@@ -638,8 +663,9 @@ def require_kept(photos: pd.DataFrame) -> None:
     if rest := int(counts[5:].sum()):
         reasons.append(f"others ({rest})")
     raise ValueError(
-        f"None of the {len(photos)} files can be used: {', '.join(reasons)}. Check that data (and "
-        "image_root, for a CSV file) names the right folder, or repair the files."
+        f"None of the {len(photos)} files can be used: {', '.join(reasons)}. Check that {parameter} "
+        f"{'(and image_root, for a CSV file) ' if parameter == 'data' else ''}names the right "
+        "folder, or repair the files."
     )
 
 

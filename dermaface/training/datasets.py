@@ -31,6 +31,7 @@ class Order:
         drop_remainder: whether to leave out a last batch that is not full.
         seed: of the order and the augmentation.
         first_epoch: the number of the epoch that the first pass is, from 0.
+        views_seed: of the augmentation, where it is not to follow from `seed`.
     """
 
     batch_size: int = 32
@@ -38,6 +39,12 @@ class Order:
     drop_remainder: bool = False
     seed: int = 0
     first_epoch: int = 0
+    views_seed: int | None = None
+
+    @property
+    def augmentation_seed(self) -> int:
+        """The seed of the augmentation."""
+        return self.seed if self.views_seed is None else self.views_seed
 
     def of_epoch(self, count: int, epoch: int) -> np.ndarray:
         """Return the numbers 0..count-1 in the order of one epoch, int64 (count,)."""
@@ -114,7 +121,7 @@ def make_dataset(
         pixels, labels, epochs = batch
         pixels = tf.round(pixels)
         if augment is not None:
-            pixels = augment(pixels, augmentation_seed(order.seed, epochs[0], number))
+            pixels = augment(pixels, augmentation_seed(order.augmentation_seed, epochs[0], number))
         return pixels, labels
 
     dataset = _numbers(len(paths), order).unbatch()

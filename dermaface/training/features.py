@@ -114,7 +114,7 @@ def cache_features(
         "precision": frozen.dtype_policy.name,
         "views": views,
         "augmentation": augment.keywords if augment else None,
-        "seed": order.seed if views > 1 else None,
+        "seed": order.augmentation_seed if views > 1 else None,
         "rows": len(pixels),
         "batches": batches,
         "values": [*shape, labels.shape[1]],
@@ -124,7 +124,7 @@ def cache_features(
     cache = Cache(_folder(path), identity)
     try:
         cache.make_room(cache_gb)
-        rows, count = cache.fill(front, dataset, augment, order.seed)
+        rows, count = cache.fill(front, dataset, augment, order.augmentation_seed)
     except (NoRoomError, OSError) as error:
         print(f"Features are not kept but computed anew in every epoch: {_reason(error)}.")
         run = front()
@@ -580,7 +580,8 @@ class Cache:
             row = tf.cast(row, tf.float32)
             found = tf.reshape(row[:, :-num_classes], (-1, *shape))
             if augment is not None:
-                found = augment(found, datasets.augmentation_seed(order.seed, epoch, number))
+                seed = datasets.augmentation_seed(order.augmentation_seed, epoch, number)
+                found = augment(found, seed)
             return found, row[:, -num_classes:]
 
         dataset = dataset.map(part, num_parallel_calls=count_processors())
