@@ -395,6 +395,35 @@ def class_recall(metrics: dict, class_names: Sequence[str]) -> None:
     plt.show()
 
 
+def reliability(before: pd.DataFrame, now: pd.DataFrame) -> None:
+    """Draw how often answers are right against how sure the model was of them.
+
+    Args:
+        before: as from `calibration.reliability`, without the temperature.
+        now: the same with it; its intervals are drawn.
+    """
+    _, axes = plt.subplots(figsize=(4.8, 3.6))
+    axes.plot([0, 1], [0, 1], color="#8c8c8c", linestyle=":", label="as they say")
+    for table, name, colour in ((before, "as trained", "#dd8452"), (now, "now", "#4c72b0")):
+        axes.plot(
+            table["confidence"], table["accuracy"], color=colour, marker="o", label=name, zorder=3
+        )
+    axes.vlines(now["confidence"], now["low"], now["high"], color="#4c72b0", alpha=0.4)
+    for row in now.itertuples():
+        axes.annotate(
+            f"{row.photos:.0f}", (row.confidence, row.accuracy), (5, -11), fontsize=7,
+            textcoords="offset points", color="#4c72b0",
+        )  # fmt: skip
+    axes.set(
+        xlabel="probability of the answer, with the number of photos",
+        ylabel="share that is right",
+        xlim=(0, 1.03),
+        ylim=(-0.02, 1.03),
+    )
+    axes.legend(loc="upper left", frameon=False)
+    plt.show()
+
+
 def variants(conversion: pd.DataFrame, chosen: str | None) -> None:
     """Draw the size of every variant, and the accuracy that it lost where any lost or won some.
 

@@ -109,6 +109,27 @@ def calibration_error(
     return float((gaps * table["photos"]).sum() / table["photos"].sum())
 
 
+def chance_error(probabilities: np.ndarray, bins: int = 15, draws: int = 200) -> float:
+    """Return the calibration error that true probabilities would show, because photos are few.
+
+    Args:
+        probabilities: (n, num_classes).
+        bins: as for `calibration_error`.
+        draws: how often each photo's class is drawn, with the probabilities given.
+
+    Returns:
+        The mean error of the draws, 0..1.
+    """
+    generator = np.random.default_rng(0)
+    upper = np.asarray(probabilities, np.float64).cumsum(axis=1)
+    last = upper.shape[1] - 1
+    drawn = [
+        np.minimum((upper < generator.random((len(upper), 1))).sum(axis=1), last)
+        for _ in range(draws)
+    ]
+    return float(np.mean([calibration_error(probabilities, truth, bins) for truth in drawn]))
+
+
 def choose_confidence(
     probabilities: np.ndarray, truth: Sequence[int] | np.ndarray, sure_accuracy: float
 ) -> Trust:
@@ -137,7 +158,7 @@ def choose_confidence(
     confidence, right = confidence[order], np.cumsum(right[order])
     # A threshold takes in all photos of one confidence, or none.
     ends = np.flatnonzero(np.append(np.diff(confidence) < 0, True))
-    lows = np.array([accuracy_interval(right[end], end + 1)[0] for end in ends])
+    lows = np.array([accuracy_interval(float(right[end]), float(end + 1))[0] for end in ends])
     good = np.flatnonzero(lows >= sure_accuracy)
     best = good[-1] if len(good) else int(lows.argmax())
     end = ends[best]
