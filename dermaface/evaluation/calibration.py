@@ -109,25 +109,32 @@ def calibration_error(
     return float((gaps * table["photos"]).sum() / table["photos"].sum())
 
 
-def chance_error(probabilities: np.ndarray, bins: int = 15, draws: int = 200) -> float:
-    """Return the calibration error that true probabilities would show, because photos are few.
+def errors(
+    before: np.ndarray, now: np.ndarray, truth: Sequence[int] | np.ndarray, draws: int = 200
+) -> dict[str, float]:
+    """Return calibration errors without and with a temperature, and what chance alone makes.
 
     Args:
-        probabilities: (n, num_classes).
-        bins: as for `calibration_error`.
-        draws: how often each photo's class is drawn, with the probabilities given.
+        before: (n, num_classes), without the temperature.
+        now: the same with it.
+        truth: the index of each photo's class.
+        draws: how often each photo's class is drawn anew, with the probabilities of `now`.
 
     Returns:
-        The mean error of the draws, 0..1.
+        `before`, `now`, and `chance`: the mean error of the draws, which is how large it would be
+        if every probability were true, because photos are few. All 0..1.
     """
     generator = np.random.default_rng(0)
-    upper = np.asarray(probabilities, np.float64).cumsum(axis=1)
-    last = upper.shape[1] - 1
+    upper = np.asarray(now, np.float64).cumsum(axis=1)
     drawn = [
-        np.minimum((upper < generator.random((len(upper), 1))).sum(axis=1), last)
+        np.minimum((upper < generator.random((len(upper), 1))).sum(axis=1), upper.shape[1] - 1)
         for _ in range(draws)
     ]
-    return float(np.mean([calibration_error(probabilities, truth, bins) for truth in drawn]))
+    return {
+        "before": calibration_error(before, truth),
+        "now": calibration_error(now, truth),
+        "chance": float(np.mean([calibration_error(now, classes) for classes in drawn])),
+    }
 
 
 def choose_confidence(

@@ -364,30 +364,22 @@ def temperature(losses: "pd.DataFrame", noted: float) -> str:
     return "\n".join(said)
 
 
-def calibrated(table: "pd.DataFrame", before: float, now: float, split: str) -> str:
+def calibrated(table: "pd.DataFrame", errors: Mapping[str, float], split: str) -> str:
     """Say how often answers of about one probability are right, and what the temperature did.
 
     Args:
-        table: as from `reliability`.
-        before: the calibration error without the temperature, 0..1.
-        now: with it.
+        table: as from `calibration.reliability`.
+        errors: as from `calibration.errors`.
         split: whose answers these are.
     """
     row = table.loc[table["photos"].idxmax()]
     return (
         f"Of {row['photos']:.0f} {split} answers given with about {100 * row['confidence']:.0f} %, "
         f"{100 * row['accuracy']:.0f} % are right.\n"
-        f"Expected calibration error: {before:.3f} as trained, {now:.3f} with the temperature."
+        f"Expected calibration error: {errors['before']:.3f} as trained, {errors['now']:.3f} with "
+        f"the temperature.\nWere every probability true, so few photos would still show about "
+        f"{errors['chance']:.3f}."
     )
-
-
-def by_chance(error: float) -> str:
-    """Say which calibration error a model would have whose probabilities are true.
-
-    Args:
-        error: as from `chance_error`.
-    """
-    return f"Were every probability true, so many photos would still show about {error:.3f}."
 
 
 def confusions(matrix: np.ndarray, class_names: Sequence[str]) -> str:

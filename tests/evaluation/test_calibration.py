@@ -141,3 +141,14 @@ def test_what_limits_are_worth_is_counted_class_by_class():
     assert table.loc["all"].tolist() == [4, 3, 2, 4, 1.75]
     # The likeliest class is in every set.
     assert calibration.in_set(given, 0.95).sum() == 4
+
+
+def test_errors_are_told_with_what_chance_alone_makes():
+    honest, truth = drawn(300)
+    sharp = calibration.soften(honest, 0.4)
+    errors = calibration.errors(sharp, honest, truth)
+    assert errors["before"] == calibration.calibration_error(sharp, truth) > 0.1
+    assert errors["now"] == calibration.calibration_error(honest, truth)
+    assert 0.02 < errors["chance"] < 0.08
+    many, classes = drawn(10000)
+    assert calibration.errors(many, many, classes, draws=20)["chance"] < 0.02
