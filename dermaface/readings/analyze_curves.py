@@ -353,7 +353,7 @@ def temperature(losses: "pd.DataFrame", noted: float) -> str:
         for split in losses
     ]
     said = [
-        f"Validation chooses temperature {chosen:.2f}; training, with one photo imagined, took "
+        f"Validation chooses temperature {chosen:.2f}; training, which leans towards 1, took "
         f"{noted:.2f}.",
         f"Log loss: {'; '.join(told)}.",
     ]
@@ -368,8 +368,8 @@ def calibrated(table: "pd.DataFrame", errors: Mapping[str, float], split: str) -
     """Say how often answers of about one probability are right, and what the temperature did.
 
     Args:
-        table: as from `calibration.reliability`.
-        errors: as from `calibration.errors`.
+        table: as from `confidence.reliability`.
+        errors: as from `confidence.errors`.
         split: whose answers these are.
     """
     row = table.loc[table["photos"].idxmax()]

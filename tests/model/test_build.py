@@ -1,6 +1,6 @@
 """Tests of dermaface.model.build."""
 
-from dermaface.evaluation import calibration
+from dermaface.evaluation import confidence
 from dermaface.model import build
 from dermaface.quiet_tensorflow import keras
 import numpy as np
@@ -43,7 +43,7 @@ def test_a_temperature_softens_the_answers_and_changes_none(pictures):
     before, layers = model.predict(pictures[0], verbose=0), len(model.layers)
     build.fold_temperature(model, 2.0)
     after = model.predict(pictures[0], verbose=0)
-    np.testing.assert_allclose(after, calibration.soften(before, 2.0), atol=1e-5)
+    np.testing.assert_allclose(after, confidence.soften(before, 2.0), atol=1e-5)
     assert (after.argmax(axis=1) == before.argmax(axis=1)).all() and len(model.layers) == layers
     assert (after.max(axis=1) < before.max(axis=1)).all()
     with pytest.raises(ValueError, match="that of this model is 'pooling'"):

@@ -270,7 +270,7 @@ def test_the_photos_that_make_up_half_of_the_log_loss_are_counted():
         (
             [3, 2, 1, 2],
             [3, 2, 1.5, 2],
-            "temperature 1.50; training, with one photo imagined, took 1.43.\nLog loss: "
+            "temperature 1.50; training, which leans towards 1, took 1.43.\nLog loss: "
             "validation 2.000 before,",
         ),
         ([3, 2, 1, 2], [3, 2, 1.5, 2], "before, 1.000 after; test 2.000 before, 1.500 after."),
@@ -278,7 +278,7 @@ def test_the_photos_that_make_up_half_of_the_log_loss_are_counted():
         (
             [3, 1, 2, 2],
             [3, 1, 2, 2],
-            "temperature 1.00; training, with one photo imagined, took 1.43.\nLog loss: "
+            "temperature 1.00; training, which leans towards 1, took 1.43.\nLog loss: "
             "validation 1.000 before, 1.000",
         ),
         ([1, 2, 3, 4], [1, 2, 3, 4], "temperature 0.50;"),

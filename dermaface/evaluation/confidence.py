@@ -1,14 +1,16 @@
 """Probabilities that mean what they say: temperature, threshold and sets; no TensorFlow."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from dermaface.evaluation.scores import accuracy_interval
+from dermaface.evaluation.scores import accuracy_interval, probabilities_of
+from dermaface.runs import Run
 import numpy as np
 import pandas as pd
 import scipy.optimize
 
 LOWEST, HIGHEST = 0.2, 5.0  # temperatures beyond which no validation set is believed
+PRIOR = 0.5  # standard deviation of the logarithm of a temperature, before any photo is seen
 FOLDS = 5  # into which the validation photos are dealt for `fit_set_threshold`
 SMALLEST = 1e-7  # probability that counts instead of a smaller one
 
@@ -40,9 +42,8 @@ def fit_temperature(probabilities: np.ndarray, truth: Sequence[int] | np.ndarray
     """Return the temperature that gives the lowest log loss (Guo et al. 2017).
 
     Where nearly every photo is right, that would be as low as it can be, and claim a certainty that
-    so few photos cannot show. So one more photo is imagined, of which nothing is known: any class
-    may be its true one, and its answer is like those of the others. This follows Platt (1999), who
-    softens the truth of two classes in the same way. Among hundreds of photos it hardly counts.
+    so few photos cannot show. So a temperature far from 1 needs evidence: its logarithm has a
+    normal prior of standard deviation 0.5. Among hundreds of photos that hardly counts.
 
     Args:
         probabilities: (n, num_classes), of photos that the model did not learn from.
@@ -56,8 +57,9 @@ def fit_temperature(probabilities: np.ndarray, truth: Sequence[int] | np.ndarray
         return 1.0
 
     def loss(log_temperature: float) -> float:
-        surprise = -np.log(np.clip(soften(probabilities, np.exp(log_temperature)), SMALLEST, 1))
-        return float(surprise[range(len(truth)), truth].sum() + surprise.mean())
+        softened = soften(probabilities, float(np.exp(log_temperature)))
+        surprise = -np.log(np.clip(softened[range(len(truth)), truth], SMALLEST, 1))
+        return float(surprise.sum() + (log_temperature / PRIOR) ** 2 / 2)
 
     bounds = np.log([LOWEST, HIGHEST])
     found = scipy.optimize.minimize_scalar(loss, bounds=bounds, method="bounded")
@@ -157,6 +159,38 @@ def choose_confidence(
     Raises:
         ValueError: there are no photos.
     """
+    table = coverage_frame(probabilities, truth)
+    good = np.flatnonzero(table["low"] >= sure_accuracy)
+    best = int(good[-1]) if len(good) else int(table["low"].argmax())
+    row = table.loc[best]
+    # Half-way to the next photo, so that rounding to 8 bits does not decide.
+    last = best + 1 == len(table)
+    below = 0.0 if last else (row["confidence"] + table.loc[best + 1, "confidence"]) / 2
+    return Trust(
+        min_confidence=float(below),
+        reached=bool(len(good)),
+        sure=int(row["sure"]),
+        right=int(row["right"]),
+        photos=int(table["sure"].iloc[-1]),
+        low=float(row["low"]),
+    )
+
+
+def coverage_frame(probabilities: np.ndarray, truth: Sequence[int] | np.ndarray) -> pd.DataFrame:
+    """Return how many answers are right if only the surest are given, for every number of them.
+
+    Args:
+        probabilities: (n, num_classes).
+        truth: the index of each photo's class.
+
+    Returns:
+        One row per probability that an answer has, falling: `confidence`; `sure`, how many answers
+        are at least as probable, and `right`, how many of these are right; and the lower end `low`
+        of the 95 % interval (Wilson 1927) of their share.
+
+    Raises:
+        ValueError: there are no photos.
+    """
     confidence = np.asarray(probabilities, np.float64).max(axis=1)
     right = np.asarray(probabilities).argmax(axis=1) == np.asarray(truth, dtype=int)
     if not len(confidence):
@@ -165,19 +199,9 @@ def choose_confidence(
     confidence, right = confidence[order], np.cumsum(right[order])
     # A threshold takes in all photos of one confidence, or none.
     ends = np.flatnonzero(np.append(np.diff(confidence) < 0, True))
-    lows = np.array([accuracy_interval(float(right[end]), float(end + 1))[0] for end in ends])
-    good = np.flatnonzero(lows >= sure_accuracy)
-    best = good[-1] if len(good) else int(lows.argmax())
-    end = ends[best]
-    # Half-way to the next photo, so that rounding to 8 bits does not decide.
-    below = confidence[end + 1] if end + 1 < len(confidence) else 0.0
-    return Trust(
-        min_confidence=float((confidence[end] + below) / 2) if end + 1 < len(confidence) else 0.0,
-        reached=bool(len(good)),
-        sure=int(end + 1),
-        right=int(right[end]),
-        photos=len(confidence),
-        low=float(lows[best]),
+    lows = [accuracy_interval(float(right[end]), float(end + 1))[0] for end in ends]
+    return pd.DataFrame(
+        {"confidence": confidence[ends], "sure": ends + 1, "right": right[ends], "low": lows}
     )
 
 
@@ -218,6 +242,52 @@ def fit_set_threshold(
     return float(np.sort(scores)[rank - 1]) if rank else 0.0
 
 
+def choose_limits(
+    run: Run, predictions: pd.DataFrame, wanted: Mapping[str, float]
+) -> tuple[dict[str, float], Trust, pd.DataFrame]:
+    """Choose both limits that a file carries: when it is sure, and which classes are possible.
+
+    Args:
+        run: its `labels.txt` is read, and the temperature in `run.json`.
+        predictions: of its validation photos, as from `scores.prediction_frame`.
+        wanted: `min_confidence` (0 chooses it), `sure_accuracy` and `set_coverage`, each 0..1.
+
+    Returns:
+        The wanted ones, with `min_confidence` as chosen and `set_threshold`, as the file carries
+        them; what `choose_confidence` found; and the table by which it chose (`coverage_frame`).
+    """
+    probabilities = probabilities_of(predictions, run.class_names)
+    truth = predictions["label"].map(run.class_names.index).to_numpy()
+    temperature = run.read()["temperature"]
+    found = choose_confidence(probabilities, truth, wanted["sure_accuracy"])
+    limits = {
+        "min_confidence": wanted["min_confidence"] or found.min_confidence,
+        "set_threshold": fit_set_threshold(
+            probabilities, truth, predictions["group"], wanted["set_coverage"], temperature
+        ),
+    }
+    rounded = {name: round(value, 4) for name, value in (dict(wanted) | limits).items()}
+    return rounded, found, coverage_frame(probabilities, truth)
+
+
+def compare(
+    before: pd.DataFrame, now: pd.DataFrame, class_names: Sequence[str]
+) -> tuple[tuple[pd.DataFrame, pd.DataFrame], dict[str, float]]:
+    """Compare how far two models' probabilities can be trusted, on the same photos.
+
+    Args:
+        before: one model's answers, as from `scores.prediction_frame`.
+        now: the other's, in the same order.
+        class_names: the classes in index order.
+
+    Returns:
+        What `reliability` makes of each, and their `errors`.
+    """
+    truth = before["label"].map(list(class_names).index).to_numpy()
+    first, second = (probabilities_of(rows, class_names) for rows in (before, now))
+    return (reliability(first, truth), reliability(second, truth)), errors(first, second, truth)
+
+
 def in_set(probabilities: np.ndarray, threshold: float) -> np.ndarray:
     """Return which classes belong to each photo's set; the likeliest always does.
 
@@ -234,46 +304,45 @@ def in_set(probabilities: np.ndarray, threshold: float) -> np.ndarray:
     )
 
 
-def trust_frame(
-    probabilities: np.ndarray,
-    labels: Sequence[str],
-    class_names: Sequence[str],
-    min_confidence: float,
-    set_threshold: float,
+def mark_answers(
+    predictions: pd.DataFrame, class_names: Sequence[str], limits: Mapping[str, float]
 ) -> pd.DataFrame:
-    """Return what a file's limits are worth on photos that did not choose them, class by class.
+    """Return answers with what a file's limits make of each.
 
     Args:
-        probabilities: (n, num_classes).
-        labels: the class of each photo.
+        predictions: as from `scores.prediction_frame`.
         class_names: the classes in index order.
-        min_confidence: from which probability on an answer counts as sure.
-        set_threshold: from which one a class belongs to the set.
+        limits: `min_confidence` and `set_threshold`.
+
+    Returns:
+        The rows, with `sure` (whether the answer is), `held` (whether the photo's set holds its
+        class) and `set_size` (classes in its set).
+    """
+    probabilities = probabilities_of(predictions, class_names)
+    truth = predictions["label"].map(list(class_names).index).to_numpy()
+    sets = in_set(probabilities, limits["set_threshold"])
+    return predictions.assign(
+        sure=probabilities.max(axis=1) >= limits["min_confidence"],
+        held=sets[range(len(truth)), truth],
+        set_size=sets.sum(axis=1),
+    )
+
+
+def trust_frame(answered: pd.DataFrame) -> pd.DataFrame:
+    """Return what a file's limits are worth, class by class.
+
+    Args:
+        answered: as from `mark_answers`, of photos that did not choose the limits.
 
     Returns:
         One row per class that has photos, and a last one, "all": `photos`, `sure` (how many got a
         sure answer), `right` (how many of these a right one), `held` (how many sets hold the
         truth), and `set_size` (classes in a set, the mean).
     """
-    probabilities = np.asarray(probabilities)
-    truth = np.array([list(class_names).index(label) for label in labels])
-    sets, rows = in_set(probabilities, set_threshold), range(len(truth))
-    frame = pd.DataFrame(
-        {
-            "label": labels,
-            "sure": probabilities.max(axis=1) >= min_confidence,
-            "right": probabilities.argmax(axis=1) == truth,
-            "held": sets[rows, truth],
-            "set_size": sets.sum(axis=1),
-        }
-    )
-    frame["right"] &= frame["sure"]
+    right = answered["sure"] & (answered["label"] == answered["predicted"])
+    frame = answered[["label", "sure", "held", "set_size"]].assign(photos=1, right=right)
+    counts = ["photos", "sure", "right", "held"]
     by_class = frame.groupby("label")
-    table = by_class[["sure", "right", "held"]].sum().assign(set_size=by_class["set_size"].mean())
-    table.insert(0, "photos", by_class.size())
-    table.loc["all"] = [
-        len(frame),
-        *frame[["sure", "right", "held"]].sum(),
-        frame["set_size"].mean(),
-    ]
-    return table.astype({name: int for name in ("photos", "sure", "right", "held")})
+    table = by_class[counts].sum().assign(set_size=by_class["set_size"].mean())
+    table.loc["all"] = [*frame[counts].sum(), frame["set_size"].mean()]
+    return table.astype(dict.fromkeys(counts, int))
