@@ -18,6 +18,7 @@ import dermaface
 if TYPE_CHECKING:
     from dermaface.runs import Run
     from dermaface.tflite.runtime import Classifier
+    import numpy as np
 
 MISSING_NOTEBOOKS = (
     "dermaface run needs the notebooks' packages, which are not installed ({name} is missing). "
@@ -91,6 +92,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--min-confidence", type=float, metavar="P",
         help="the probability below which an answer is 'not sure' (default: the file's own)",
     )  # fmt: skip
+    predict.add_argument(
+        "--sets", action="store_true", help="name every class that the photo may show"
+    )
     form = predict.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--csv", action="store_true", help="print CSV")
@@ -213,6 +217,8 @@ def predict_command(options: argparse.Namespace) -> int:
     # Pillow's warnings about odd photos do not say which photo they mean.
     warnings.filterwarnings("ignore", module="PIL")
     classifier = runtime.Classifier(options.model)
+    if options.sets and "set_threshold" not in classifier.facts:
+        raise ValueError(runtime.NO_SETS)
     paths = _image_paths(options.images)
     if classifier.notice:
         print(f"dermaface: {classifier.notice}", file=sys.stderr)
@@ -221,27 +227,35 @@ def predict_command(options: argparse.Namespace) -> int:
     width = max(map(len, names))
     rows = csv.writer(sys.stdout, lineterminator="\n")
     if options.csv:
-        rows.writerow(["image", "rank", "label", "probability", "sure", "blurred"])
+        columns = ["image", "rank", "label", "probability", "sure", "blurred"]
+        rows.writerow([*columns, *(["in_set"] if options.sets else [])])
     status, photos = 0, []
     for path, name in zip(paths, names, strict=True):
         try:
             image = io.BytesIO(sys.stdin.buffer.read()) if path == "-" else path
-            answer, blurred = _answer(classifier, image, options.top)
+            probabilities, blurred = _answer(classifier, image)
         except ValueError as error:
             reason = str(error).replace("The file", "Standard input", 1 if path == "-" else 0)
             print(f"dermaface: {reason}", file=sys.stderr)
             status = 1
             continue
+        answer = classifier.name_best(probabilities, options.top)
         sure = answer[0][1] >= limit
+        possible = dict(classifier.name_set(probabilities)) if options.sets else {}
         if blurred:
             print(f"dermaface: {name} is blurred; the answer may be wrong.", file=sys.stderr)
         if options.json:
             classes = [{"label": label, "probability": p} for label, p in answer]
-            photos.append({"image": name, "predictions": classes, "sure": sure, "blurred": blurred})
+            photo = {"image": name, "predictions": classes, "sure": sure, "blurred": blurred}
+            photos.append(photo | ({"set": list(possible)} if options.sets else {}))
         elif options.csv:
             told = [str(value).lower() for value in (sure, blurred)]
             for rank, (label, probability) in enumerate(answer, start=1):
-                rows.writerow([name, rank, label, f"{probability:.6f}", *told])
+                in_set = [str(label in possible).lower()] if options.sets else []
+                rows.writerow([name, rank, label, f"{probability:.6f}", *told, *in_set])
+        elif options.sets:
+            said = " or ".join(f"{label} {value:.3f}" for label, value in possible.items())
+            print(f"{name + ':':<{width + 1}} {'' if sure else 'not sure: '}{said}", flush=True)
         else:
             said = ", ".join(f"{label} {probability:.3f}" for label, probability in answer)
             print(f"{name + ':':<{width + 1}} {'' if sure else 'not sure: '}{said}", flush=True)
@@ -250,10 +264,8 @@ def predict_command(options: argparse.Namespace) -> int:
     return status
 
 
-def _answer(
-    classifier: "Classifier", image: Path | str | BinaryIO, top: int
-) -> tuple[list[tuple[str, float]], bool]:
-    """Return an image's likeliest classes, and whether it is blurred by the file's measure.
+def _answer(classifier: "Classifier", image: Path | str | BinaryIO) -> tuple["np.ndarray", bool]:
+    """Return an image's probabilities, and whether it is blurred by the file's measure.
 
     Raises:
         ValueError: it is not an image that can be read.
@@ -269,7 +281,7 @@ def _answer(
         if not isinstance(image, (str, Path)):
             image.seek(0)
         pixels = decode_image(image, at_least=2 * classifier.image_size)
-    return classifier.predict(pixels, top=top), blurred
+    return classifier.predict_pixels(resize(pixels, classifier.image_size)), blurred
 
 
 def _image_paths(arguments: list[str]) -> list[Path | str]:

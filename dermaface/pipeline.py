@@ -48,6 +48,7 @@ RANGES = (
     ("from 0 to 0.99", lambda value: 0 <= value <= 0.99, ("translation", "zoom")),
     ("from 0 to 1", lambda value: 0 <= value <= 1, (
         "contrast", "max_accuracy_drop", "min_agreement", "min_confidence", "sure_from",
+        "sure_accuracy", "set_coverage",
     )),
 )  # fmt: skip
 # The words that are allowed: known here, so that a misspelt one is found before notebook 01.

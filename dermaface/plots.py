@@ -395,6 +395,64 @@ def class_recall(metrics: dict, class_names: Sequence[str]) -> None:
     plt.show()
 
 
+def reliability(
+    before: pd.DataFrame, now: pd.DataFrame, names: Sequence[str] = ("as trained", "now")
+) -> None:
+    """Draw how often answers are right against how sure the model was of them.
+
+    Args:
+        before: as from `confidence.reliability`, such as without the temperature.
+        now: the same, such as with it; its intervals and numbers of photos are drawn.
+        names: of both.
+    """
+    _, axes = plt.subplots(figsize=(4.8, 3.6))
+    axes.plot([0, 1], [0, 1], color="#8c8c8c", linestyle=":", label="what they say")
+    colours = ("#dd8452", "#4c72b0")
+    for table, name, colour in zip((before, now), names, colours, strict=True):
+        axes.plot(
+            table["confidence"], table["accuracy"], color=colour, marker="o", label=name, zorder=3
+        )
+    axes.vlines(now["confidence"], now["low"], now["high"], color=colours[1], alpha=0.4)
+    for row in now.itertuples():
+        axes.annotate(
+            f"{row.photos:.0f}", (row.confidence, row.accuracy), (5, -11), fontsize=7,
+            textcoords="offset points", color=colours[1],
+        )  # fmt: skip
+    axes.set(
+        xlabel="probability of the answer, with the number of photos",
+        ylabel="share that is right",
+        xlim=(0, 1.03),
+        ylim=(-0.02, 1.03),
+    )
+    axes.legend(loc="upper left", frameon=False)
+    plt.show()
+
+
+def coverage(table: pd.DataFrame, min_confidence: float, sure_accuracy: float) -> None:
+    """Draw how many answers are right if only the surest are given.
+
+    Args:
+        table: as from `confidence.coverage_frame`.
+        min_confidence: from which probability on answers are sure.
+        sure_accuracy: share of sure answers that shall be right, 0..1.
+    """
+    share, right = table["sure"] / table["sure"].iloc[-1], table["right"] / table["sure"]
+    _, axes = plt.subplots(figsize=(5.4, 3))
+    axes.plot(share, right, color="#4c72b0", label="share that is right")
+    axes.fill_between(
+        share, table["low"], right, color="#4c72b0", alpha=0.2, label="down to its lower end"
+    )
+    axes.axhline(sure_accuracy, color="#dd8452", linestyle="--", label="what you ask for")
+    sure = share[table["confidence"] >= min_confidence].max()
+    axes.axvline(0 if np.isnan(sure) else sure, color="#8c8c8c", linestyle=":", label="sure")
+    axes.set(
+        xlabel="share of photos that get a sure answer", xlim=(0, 1.02),
+        ylim=(min(0.5, sure_accuracy - 0.1), 1.02),
+    )  # fmt: skip
+    axes.legend(loc="lower right", fontsize=7)
+    plt.show()
+
+
 def variants(conversion: pd.DataFrame, chosen: str | None) -> None:
     """Draw the size of every variant, and the accuracy that it lost where any lost or won some.
 

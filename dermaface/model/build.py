@@ -140,6 +140,27 @@ def set_trainable(model: keras.Model, first: str = "pooling") -> None:
         )
 
 
+def fold_temperature(model: keras.Model, temperature: float) -> None:
+    """Divide the logits of a model by a temperature, in the weights of its last layer.
+
+    Calling it twice divides twice.
+
+    Args:
+        model: as from `build_model`; changed in place. No operator is added to it.
+        temperature: above 1 it softens the answers, below 1 it sharpens them; none changes.
+
+    Raises:
+        ValueError: the last layer is not a dense one with softmax.
+    """
+    layer = model.layers[-1]
+    if not isinstance(layer, keras.layers.Dense) or layer.activation.__name__ != "softmax":
+        raise ValueError(
+            "A temperature goes into a last layer that is dense and has softmax; that of this "
+            f"model is {layer.name!r}."
+        )
+    layer.set_weights([values / temperature for values in layer.get_weights()])
+
+
 def split_model(model: keras.Model, at: str | float = "head") -> tuple[keras.Model, keras.Model]:
     """Split a model into two that share its layers: the front is frozen, the rest learns.
 

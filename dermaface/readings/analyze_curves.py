@@ -338,25 +338,48 @@ def log_losses(predictions: "pd.DataFrame") -> str:
     )
 
 
-def temperature(losses: "pd.DataFrame") -> str:
+def temperature(losses: "pd.DataFrame", noted: float) -> str:
     """Say which temperature validation chooses, and what it does to the log loss.
 
     Args:
         losses: log losses, one row per temperature (the index, with 1 in it) and one column per
             split.
+        noted: the temperature that training chose.
     """
     chosen = losses["validation"].idxmin()
-    as_it_is = losses.index[np.abs(losses.index - 1).argmin()]
+    as_it_was = losses.index[np.abs(losses.index - 1).argmin()]
     told = [
-        f"{split} {losses.loc[as_it_is, split]:.3f} before, {losses.loc[chosen, split]:.3f} after"
+        f"{split} {losses.loc[as_it_was, split]:.3f} before, {losses.loc[chosen, split]:.3f} after"
         for split in losses
     ]
-    said = [f"Validation chooses temperature {chosen:.2f}.", f"Log loss: {'; '.join(told)}."]
+    said = [
+        f"Validation chooses temperature {chosen:.2f}; training, which leans towards 1, took "
+        f"{noted:.2f}.",
+        f"Log loss: {'; '.join(told)}.",
+    ]
     if "test" not in losses:
         said.append("These photos chose it, so that flatters.")
     if chosen in (losses.index[0], losses.index[-1]):
         said.append("It lies at the edge of the range: try a wider one.")
     return "\n".join(said)
+
+
+def calibrated(table: "pd.DataFrame", errors: Mapping[str, float], split: str) -> str:
+    """Say how often answers of about one probability are right, and what the temperature did.
+
+    Args:
+        table: as from `confidence.reliability`.
+        errors: as from `confidence.errors`.
+        split: whose answers these are.
+    """
+    row = table.loc[table["photos"].idxmax()]
+    return (
+        f"Of {row['photos']:.0f} {split} answers given with about {100 * row['confidence']:.0f} %, "
+        f"{100 * row['accuracy']:.0f} % are right.\n"
+        f"Expected calibration error: {errors['before']:.3f} as trained, {errors['now']:.3f} with "
+        f"the temperature.\nWere every probability true, so few photos would still show about "
+        f"{errors['chance']:.3f}."
+    )
 
 
 def confusions(matrix: np.ndarray, class_names: Sequence[str]) -> str:

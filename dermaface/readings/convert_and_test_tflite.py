@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dermaface.readings.words import counted, listed, percent
 
 if TYPE_CHECKING:
+    from dermaface.evaluation.confidence import Trust
     import numpy as np
     import pandas as pd
 
@@ -318,6 +319,52 @@ def recall_changes(rows: "pd.DataFrame", predictions: "pd.DataFrame") -> str:
             photos = f"{round(change * of)} of {counted(of, 'photo')}"
             told.append(f"{said} most recall: {name} ({split}), {photos}.")
     return "\n".join(told) or "On balance, no class lost or gained recall."
+
+
+def limits(trust: Mapping[str, float], found: "Trust", plain: float) -> str:
+    """Say from which probabilities on an answer is sure and a class possible.
+
+    Args:
+        trust: the limits, as from `confidence.choose_limits`.
+        found: what it found out about sure answers.
+        plain: the limit of sets if the temperature were not fitted anew.
+    """
+    wanted = f"{100 * trust['sure_accuracy']:.0f} %"
+    counts = f"{found.sure} of {counted(found.photos, 'answer')}"
+    if found.reached:
+        said = (
+            f"Sure from {found.min_confidence:.2f} on: {counts}, and {found.right} of these are "
+            "right.\n"
+            f"The interval of that share begins at {100 * found.low:.1f} %; you asked for {wanted}."
+        )
+    else:
+        said = (
+            f"No limit makes sure answers right at {wanted} by the lower end of the interval.\n"
+            f"The best is {found.min_confidence:.2f}: {counts} are sure, {found.right} of them "
+            f"right, from {100 * found.low:.1f} % on."
+        )
+    if abs(trust["min_confidence"] - found.min_confidence) > 1e-3:
+        said += f"\nYou set {trust['min_confidence']:.2f} yourself, and that holds."
+    if not trust["set_threshold"]:
+        return f"{said}\nThere are too few photos for sets: every class belongs to every set."
+    return (
+        f"{said}\nClasses from {trust['set_threshold']:.3f} on belong to a set ({plain:.3f} if the "
+        "temperature\nwere not fitted anew)."
+    )
+
+
+def calibrated(errors: Mapping[str, float], split: str) -> str:
+    """Say whether the probabilities of a file mean what they say.
+
+    Args:
+        errors: as from `confidence.errors`, with Keras's answers as those before.
+        split: whose answers these are.
+    """
+    return (
+        f"Expected calibration error on {split}: Keras {errors['before']:.3f}, the file "
+        f"{errors['now']:.3f};\nwere every probability true, so few photos would still show "
+        f"about {errors['chance']:.3f}."
+    )
 
 
 def changed_photos(changed: "pd.DataFrame", images: "pd.Series", min_confidence: float) -> str:

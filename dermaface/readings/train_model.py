@@ -246,6 +246,11 @@ def training_summary(history: "pd.DataFrame", photos: int) -> str:
     )
 
 
+def temperature(chosen: float) -> str:
+    """Say what a temperature does to the answers."""
+    return f"Temperature {chosen:.2f}: one above 1 softens the answers, one below 1 sharpens them."
+
+
 def _told_apart(*numbers: float) -> list[str]:
     """Return numbers as texts, with two decimals or as many as tell them apart."""
     for decimals in (2, 3, 4, 6):

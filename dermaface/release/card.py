@@ -72,7 +72,14 @@ def model_card(run: Run, description: Mapping, strangers: Mapping) -> str:
         notice=f"\n> **{description['notice']}**\n" if description["notice"] else "",
         num_classes=len(run.class_names),
         class_names=", ".join(run.class_names),
-        lowest=description.get("min_confidence", 0.0),
+        lowest=description["min_confidence"],
+        sure_accuracy=100 * description["sure_accuracy"],
+        set_coverage=100 * description["set_coverage"],
+        trust="\n".join(
+            f"| {row['class']} | {row['photos']} | {row['sure']} | {row['right']} | {row['held']} "
+            f"| {row['set_size']:.2f} |"
+            for row in description["trust"]
+        ),
         parameters=run.parameters("02_build_model"),
         ties=ties or "No group or picture lies in two splits, as far as copies were found.\n",
         data="\n".join(f"| {name} | {n} |" for name, n in description["data_images"].items()),

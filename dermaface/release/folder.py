@@ -31,21 +31,21 @@ PIXEL_RULE = (
 
 
 def label_files(
-    run: Run, files: Mapping[str, bytes], min_confidence: float, recipes: Mapping[str, str]
+    run: Run, files: Mapping[str, bytes], trust: Mapping[str, float], recipes: Mapping[str, str]
 ) -> dict[str, bytes]:
     """Return `.tflite` files that carry the run's labels and the facts about them.
 
     Args:
         run: its `labels.txt`, `model.keras` and `run.json` are read.
         files: a variant and the content of its file.
-        min_confidence: the probability below which an answer means "not sure".
+        trust: the limits that the file carries, as from `confidence.choose_limits`.
         recipes: for each variant, in words, how its file was made.
     """
     return {
         variant: tflite_file.embed(
             content,
             run.class_names,
-            facts_for(run, variant, min_confidence=min_confidence, recipe=recipes[variant]),
+            facts_for(run, variant, recipe=recipes[variant], **trust),
         )
         for variant, content in files.items()
     }
@@ -76,6 +76,7 @@ def facts_for(run: Run, variant: str, **more: object) -> dict:
         "notice": sample.NOTICE if run.is_sample else "",
         "pixel_rule": PIXEL_RULE,
         "keras_model_sha256": model_sha256,
+        "temperature": run.read().get("temperature", 1.0),
         "blur_threshold": run.parameters("01_explore_data")["blur_threshold"],
         **more,
     }
@@ -105,7 +106,8 @@ def write_release(
         conversion: the rows of `conversion.csv`, for the figures.
         measured: what else was measured of the chosen file: `scores`, for each split its figures,
             as from `score`; `resizers`, as from `score_resizers`; `strangers`, as from
-            `strangers_told`.
+            `strangers_told`; `trust`, what its limits are worth, as from `trust_frame`; and
+            `errors`, calibration errors as from `errors`.
         limits: names and values of the gate's limits.
         photos: paths of the user's own photos, relative to the data root, that become golden
             pictures, too; only their pixels are copied.
@@ -140,6 +142,8 @@ def write_release(
         "figures": _plain_records(figures),
         "scores": dict(measured["scores"]),
         "resizers": _plain_records(measured["resizers"]),
+        "trust": _plain_records(measured["trust"].rename_axis("class").reset_index()),
+        "calibration": dict(measured["errors"]),
         "golden": "golden/expected.json: pictures and the probabilities that the file gave them",
     }
     with atomic_path(run.path("release")) as folder:

@@ -209,8 +209,7 @@ def verdict(
     Args:
         variant: the released one.
         conversion: all rows of `conversion.csv`.
-        answered: the released file's answers, as from `prediction_frame`, with `sure`, whether the
-            highest probability reaches `min_confidence`.
+        answered: the released file's answers, as from `confidence.mark_answers`.
         scores: for each split its figures, as from `score`.
         strangers: what the file says about pictures of no class, as from `strangers_told`.
     """
@@ -242,6 +241,8 @@ def verdict(
         "its sure answers are right."
         if len(sure)
         else f"It calls itself sure of none of the {len(here)} photos.",
+        f"Its sets of classes hold the truth for {here['held'].sum()} of {len(here)} photos, with "
+        f"{here['set_size'].mean():.2f} classes on average.",
         f"Weakest class: {name}, with {known} of {weakest['images']} recognised."
         if known < weakest["images"]
         else "Every photo of every class is recognised.",

@@ -12,6 +12,11 @@ import numpy as np
 with quiet():
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+NO_SETS = (
+    "This file carries no threshold for sets of classes: it comes from another maker or from an "
+    "older version. Convert the model again with notebook 05."
+)
+
 
 class Classifier:
     """A `.tflite` image classifier that carries its labels and says how to feed it.
@@ -97,16 +102,32 @@ class Classifier:
         Raises:
             ValueError: the image cannot be read.
         """
-        if isinstance(image, np.ndarray):
-            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-                raise ValueError(
-                    "An image array must be uint8 of shape (height, width, 3), 0..255; "
-                    f"got {image.dtype} of shape {image.shape}."
-                )
-            pixels = resize(image, self.image_size)
-        else:
-            pixels = load_image(image, self.image_size)
-        return self.name_best(self.predict_pixels(pixels), top)
+        return self.name_best(self.predict_pixels(self._read(image)), top)
+
+    def predict_set(self, image: str | Path | np.ndarray) -> list[tuple[str, float]]:
+        """Return the classes that a photo may show, likeliest first, with their probabilities.
+
+        The set holds the true class for about the share of photos that `facts["set_coverage"]`
+        names, if they are of the kind that the file was made for.
+
+        Args:
+            image: as for `predict`.
+
+        Raises:
+            ValueError: the image cannot be read, or the file carries no threshold for sets.
+        """
+        return self.name_set(self.predict_pixels(self._read(image)))
+
+    def _read(self, image: str | Path | np.ndarray) -> np.ndarray:
+        """Return the pixels of an image by the pixel rule; see `predict`."""
+        if not isinstance(image, np.ndarray):
+            return load_image(image, self.image_size)
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ValueError(
+                "An image array must be uint8 of shape (height, width, 3), 0..255; "
+                f"got {image.dtype} of shape {image.shape}."
+            )
+        return resize(image, self.image_size)
 
     def name_best(self, probabilities: np.ndarray, top: int = 3) -> list[tuple[str, float]]:
         """Return the `top` likeliest classes with their probabilities, likeliest first.
@@ -117,6 +138,20 @@ class Classifier:
         """
         best = np.argsort(-probabilities, kind="stable")[:top]
         return [(self.labels[index], float(probabilities[index])) for index in best]
+
+    def name_set(self, probabilities: np.ndarray) -> list[tuple[str, float]]:
+        """Return the classes of a set with their probabilities, likeliest first.
+
+        Args:
+            probabilities: (num_classes,), as from `predict_pixels`.
+
+        Raises:
+            ValueError: the file carries no threshold for sets.
+        """
+        if "set_threshold" not in self.facts:
+            raise ValueError(NO_SETS)
+        best = self.name_best(probabilities, top=len(self.labels))
+        return [pair for pair in best if pair[1] >= self.facts["set_threshold"]] or best[:1]
 
 
 def to_input(values: np.ndarray, details: dict) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Tests of dermaface.model.build."""
 
+from dermaface.evaluation import confidence
 from dermaface.model import build
 from dermaface.quiet_tensorflow import keras
 import numpy as np
@@ -32,6 +33,21 @@ def test_the_head_has_the_layers_asked_for():
     assert model.get_layer("dense_1").units == 16
     assert model.get_layer("dropout").rate == 0.4
     assert float(model.get_layer("probabilities").kernel_regularizer.l2) == pytest.approx(0.01)
+
+
+def test_a_temperature_softens_the_answers_and_changes_none(pictures):
+    keras.utils.set_random_seed(0)
+    model = build.build_model(4, backbone="tiny", image_size=96)
+    layer = model.get_layer("probabilities")
+    layer.set_weights([layer.get_weights()[0], np.arange(4.0)])
+    before, layers = model.predict(pictures[0], verbose=0), len(model.layers)
+    build.fold_temperature(model, 2.0)
+    after = model.predict(pictures[0], verbose=0)
+    np.testing.assert_allclose(after, confidence.soften(before, 2.0), atol=1e-5)
+    assert (after.argmax(axis=1) == before.argmax(axis=1)).all() and len(model.layers) == layers
+    assert (after.max(axis=1) < before.max(axis=1)).all()
+    with pytest.raises(ValueError, match="that of this model is 'pooling'"):
+        build.fold_temperature(keras.Model(model.input, model.get_layer("pooling").output), 2.0)
 
 
 @pytest.mark.parametrize(

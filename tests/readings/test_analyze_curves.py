@@ -267,11 +267,21 @@ def test_the_photos_that_make_up_half_of_the_log_loss_are_counted():
 @pytest.mark.parametrize(
     ("validation", "test", "said"),
     [
-        ([3, 2, 1, 2], [3, 2, 1.5, 2], "temperature 1.50.\nLog loss: validation 2.000 before,"),
+        (
+            [3, 2, 1, 2],
+            [3, 2, 1.5, 2],
+            "temperature 1.50; training, which leans towards 1, took 1.43.\nLog loss: "
+            "validation 2.000 before,",
+        ),
         ([3, 2, 1, 2], [3, 2, 1.5, 2], "before, 1.000 after; test 2.000 before, 1.500 after."),
         ([3, 2, 1, 2], [3, 1, 2, 2], "test 1.000 before, 2.000 after."),
-        ([3, 1, 2, 2], [3, 1, 2, 2], "temperature 1.00.\nLog loss: validation 1.000 before, 1.000"),
-        ([1, 2, 3, 4], [1, 2, 3, 4], "temperature 0.50."),
+        (
+            [3, 1, 2, 2],
+            [3, 1, 2, 2],
+            "temperature 1.00; training, which leans towards 1, took 1.43.\nLog loss: "
+            "validation 1.000 before, 1.000",
+        ),
+        ([1, 2, 3, 4], [1, 2, 3, 4], "temperature 0.50;"),
         ([1, 2, 3, 4], [1, 2, 3, 4], "edge of the range"),
         ([3, 2, 1, 2], None, "Log loss: validation 2.000 before, 1.000 after.\nThese photos"),
     ],
@@ -280,7 +290,7 @@ def test_a_temperature_is_chosen_by_validation_and_judged_by_test(validation, te
     losses = pd.DataFrame({"validation": validation}, index=[0.5, 1.0, 1.5, 2.0])
     if test:
         losses["test"] = test
-    told = readings.temperature(losses)
+    told = readings.temperature(losses, 1.43)
     assert said in told
     assert ("edge" in told) == (losses["validation"].idxmin() in (0.5, 2.0))
     assert ("flatters" in told) == (test is None)
@@ -403,3 +413,18 @@ def test_what_relatives_in_training_are_worth_turns_with_the_figures(alone, inte
     assert lines[0] == "332 photos have relatives in training (of one group or picture)."
     assert said in "\n".join(lines) and max(map(len, lines)) <= 92
     assert readings.relatives({"relatives": 0}) == readings.relatives({}) == []
+
+
+@pytest.mark.parametrize(
+    ("photos", "accuracy", "before", "now", "said"),
+    [
+        ([10, 50], [0.4, 0.92], 0.108, 0.027, "Of 50 test answers given with about 94 %, 92 % are"),
+        ([50, 10], [0.4, 0.92], 0.027, 0.108, "Of 50 test answers given with about 60 %, 40 % are"),
+    ],
+)
+def test_what_a_temperature_did_to_the_answers_is_told(photos, accuracy, before, now, said):
+    table = pd.DataFrame({"photos": photos, "confidence": [0.6, 0.94], "accuracy": accuracy})
+    told = readings.calibrated(table, {"before": before, "now": now, "chance": 0.031}, "test")
+    assert told.startswith(said)
+    assert f"{before:.3f} as trained, {now:.3f} with the temperature." in told
+    assert told.endswith("would still show about 0.031.")

@@ -1,5 +1,6 @@
 """Tests that what notebook 05 says turns when its figures turn."""
 
+from dermaface.evaluation import confidence
 from dermaface.readings import convert_and_test_tflite as readings
 import numpy as np
 import pandas as pd
@@ -342,3 +343,29 @@ def test_shipped():
     said = readings.shipped(FILES, "float32", (0.0, 0.07), 0.0)
     assert said.startswith("What: float32, 100 % as large as float32.\nThis run: 0 of 50 answers")
     assert said.endswith("expect anything: 0 % of strange pictures got a sure answer.")
+
+
+TRUST = {"sure_accuracy": 0.95, "min_confidence": 0.62, "set_threshold": 0.031}
+
+
+@pytest.mark.parametrize(
+    ("trust", "reached", "said"),
+    [
+        ({}, True, "Sure from 0.62 on: 58 of 62 answers, and 57 of these are right.\nThe interval "
+         "of that share begins at 90.9 %; you asked for 95 %.\nClasses from 0.031 on belong to a "
+         "set (0.040 if the temperature\nwere not fitted anew)."),
+        ({}, False, "No limit makes sure answers right at 95 % by the lower end of the interval.\n"
+         "The best is 0.62: 58 of 62 answers are sure, 57 of them right, from 90.9 % on.\n"),
+        ({"min_confidence": 0.5}, True, "\nYou set 0.50 yourself, and that holds.\nClasses"),
+        ({"set_threshold": 0.0}, True, "too few photos for sets: every class belongs to every set"),
+    ],
+)  # fmt: skip
+def test_limits_are_told_with_what_they_rest_on(trust, reached, said):
+    found = confidence.Trust(0.62, reached, sure=58, right=57, photos=62, low=0.909)
+    assert said in readings.limits(TRUST | trust, found, 0.04)
+
+
+def test_calibration_errors_of_model_and_file_are_told():
+    told = readings.calibrated({"before": 0.027, "now": 0.03, "chance": 0.041}, "test")
+    assert told.startswith("Expected calibration error on test: Keras 0.027, the file 0.030;")
+    assert told.endswith("still show about 0.041.")

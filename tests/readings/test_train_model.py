@@ -183,3 +183,7 @@ def test_training_summary():
     ]
     rows = history(head=[1.51, 0.71], fine_tune=[0.8])
     assert "Kept: epoch 2 of the head, with" in readings.training_summary(rows, 68)
+
+
+def test_a_temperature_is_told_with_what_it_means():
+    assert readings.temperature(0.656).startswith("Temperature 0.66: one above 1 softens")

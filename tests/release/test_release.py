@@ -186,6 +186,8 @@ def test_the_verdict_is_readable_for_the_person_who_decides():
             "label": list("aabb"),
             "predicted": list("abbb"),
             "sure": [True, False, True, False],
+            "held": [True, True, True, False],
+            "set_size": [1, 1, 2, 3],
         }
     )
     strangers = {"pictures": 34, "sure": 30}
@@ -194,6 +196,7 @@ def test_the_verdict_is_readable_for_the_person_who_decides():
     assert "50.0 % of 4 validation photos (also used to choose)" in said
     assert "The trained model is right for 50.0 %; the file changed 2 of its answers." in said
     assert "sure of 2 of 4 photos, and 100.0 % of its sure answers are right." in said
+    assert "hold the truth for 3 of 4 photos, with 1.75 classes on average." in said
     assert "Weakest class: melasma, with 5 of 10 recognised." in said
     assert "The gate refused int8." in said
     assert said.endswith("\nBefore you ship it: it answers 30 of 34 strange pictures as if sure.")
@@ -209,6 +212,7 @@ def test_the_verdict_is_plain_when_there_is_nothing_to_report():
     rows = table(("int8", "test", 0.0, 1.0), ("int8", "validation", 0.0, 1.0))
     rows = rows.assign(accuracy=1.0, bytes=1000, changed=0, passed=True)
     answered = pd.DataFrame({"split": ["test"], "label": "a", "predicted": "a", "sure": False})
+    answered = answered.assign(held=True, set_size=1)
     classes = {name: figures | {"recall": 1.0} for name, figures in SCORE["classes"].items()}
     none = {"pictures": 34, "sure": 0}
     said = gate.verdict("int8", rows, answered, {"test": SCORE | {"classes": classes}}, none)
@@ -243,6 +247,7 @@ def make_run(output_dir, tflite_files, sample_folder):
             archive.writestr(name, "stands for the model")
     run.update(
         data={"fingerprint": "f1n9er", "sample": True, "root": str(sample_folder)},
+        temperature=1.25,
         notebooks={
             "01_explore_data": {"parameters": {"blur_threshold": 15.0}},
             "02_build_model": {"parameters": {"image_size": 96, "backbone": "tiny"}},
@@ -257,7 +262,13 @@ def make_run(output_dir, tflite_files, sample_folder):
     runs.write_csv(run.path("images.csv"), frame)
     runs.write_text(run.path("release/old.txt"), "from an earlier run")
     run.path("tflite").mkdir()
-    files = label_files(run, {"int8": tflite_files["int8"]}, 0.5, {"int8": "converter"})
+    trust = {
+        "min_confidence": 0.5,
+        "sure_accuracy": 0.9,
+        "set_threshold": 0.1,
+        "set_coverage": 0.95,
+    }
+    files = label_files(run, {"int8": tflite_files["int8"]}, trust, {"int8": "converter"})
     run.path("tflite/int8.tflite").write_bytes(files["int8"])
     return run
 
@@ -291,6 +302,9 @@ def write(run, score=SCORE, **more):
     resizers = pd.DataFrame({"resizer": ["Pillow"], "accuracy": [0.8], "agreement": [0.9]})
     strangers = {"pictures": 4, "mean_confidence": 0.75, "sure": 3}
     measured = {"scores": {"test": score}, "resizers": resizers, "strangers": strangers}
+    measured["errors"] = {"before": 0.06, "now": 0.071, "chance": 0.052}
+    counts = {"photos": [10, 40], "sure": [6, 30], "right": [5, 28], "held": [9, 39]}
+    measured["trust"] = pd.DataFrame(counts, ["acne", "all"]).assign(set_size=[1.5, 1.25])
     write_release(run, "int8", rows, measured, LIMITS, **more)
     return run.path("release")
 
@@ -381,6 +395,7 @@ def test_a_class_that_was_not_measured_is_named_and_is_not_the_weakest(run):
     assert card.index("| melasma | 10 | 0.50 |") < card.index("| acne | 0 |")
     rows = table(("int8", "test", 0.0, 1.0)).assign(accuracy=0.9, bytes=1, changed=0, passed=True)
     answered = pd.DataFrame({"split": ["test"], "label": "a", "predicted": "a", "sure": True})
+    answered = answered.assign(held=True, set_size=1)
     none = {"pictures": 34, "sure": 0}
     said = gate.verdict("int8", rows, answered, {"test": score}, none)
     assert "Weakest class: melasma, with 5 of 10 recognised." in said
