@@ -26,7 +26,9 @@ import yaml
 
 # What every number must obey: the rule in words, the rule, and the parameters that it is for.
 RANGES = (
-    ("from 0 to 4294967295", lambda value: 0 <= value < 2**32, ("seed",)),
+    ("from 0 to 4294967295", lambda value: 0 <= value < 2**32, (
+        "seed", "training_seeds",
+    )),
     ("of at least 0", lambda value: value >= 0, (
         "split_seed", "blur_threshold", "l2", "weight_decay", "epochs", "fine_tune_epochs",
         "full_epochs", "scratch_epochs", "cache_gb", "early_stopping_patience", "max_bytes",
@@ -59,8 +61,8 @@ CHOICES = {
     "full_schedule": ("constant", "cosine", "plateau"),
     "variant_preference": ("float32", "float16", "dynamic", "int8", "int8_weights"),
 }
-# Lists hold words, except this one.
-LISTS_OF_NUMBERS = ("dense_units",)
+# Lists hold words, except these.
+LISTS_OF_NUMBERS = ("dense_units", "training_seeds")
 # What a kernel says also goes straight to standard error: it may die before passing it on to the
 # notebook. Its start-up warnings are not last words, so they are turned off.
 KERNEL_ARGUMENTS = [
@@ -317,9 +319,9 @@ def _check_before_start(parameters: Mapping[str, Mapping[str, Any]]) -> None:
     """Find in a second what would stop a notebook later, before anything is written.
 
     Raises:
-        ValueError: no photos where `data` or `strangers` says, a file of groups or an earlier list that cannot be
-            used, an unknown backbone, weights that are not there, or
-            a run folder among the photos.
+        ValueError: no photos where `data` or `strangers` says, a file of groups or an earlier list
+            that cannot be used, no run to compare with, an unknown backbone, weights that are not
+            there, or a run folder among the photos.
     """
     build, explore = parameters["02_build_model"], parameters["01_explore_data"]
     backbones.get_backbone(build["backbone"])
@@ -330,6 +332,8 @@ def _check_before_start(parameters: Mapping[str, Mapping[str, Any]]) -> None:
         )
     if parameters["05_convert_and_test_tflite"]["strangers"]:
         images.find_unlabelled(parameters["05_convert_and_test_tflite"]["strangers"])
+    if name := parameters["04_analyze_curves"]["compare_with"]:
+        runs.finished_run(name, explore["output_dir"])
     if explore["previous"]:
         images.read_previous(explore["previous"])
     if explore["data"]:

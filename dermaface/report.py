@@ -96,9 +96,10 @@ def examine(run: Run) -> Screen:
         if not stopped:
             released = _json(run, "release/model.json")
             figures, variant = released["scores"], released["variant"]
-            # What relatives in training are worth was measured once, before any file was made.
+            # What relatives and another seed are worth was measured once, before any file was made.
             for name, trained in _json(run, "metrics.json").items():
-                figures[name]["relatives"] = trained.get("relatives", {})
+                for what in ("relatives", "trained_again"):
+                    figures[name][what] = trained.get(what, {})
         elif _error_of(run, stopped[0])[0] == "GateError":
             variant = run.parameters(NOTEBOOKS[4])["variant_preference"][0]
         if variant:
@@ -247,7 +248,9 @@ def _tiles(
             f"{100 * here['accuracy']:.1f} %",
             f"95 % interval {100 * low:.1f} to {100 * high:.1f} %; "
             f"{here['accuracy'] * here['images']:.0f} of "
-            f"{measured_on(here, split)}" + ("" if split == "test" else " (also used to choose)"),
+            f"{measured_on(here, split)}"
+            + ("" if split == "test" else " (also used to choose)")
+            + _seeds(here.get("trained_again", {})),
         )
         name, entry = scores.weakest_first(here)[0]
         weakest = (
@@ -343,6 +346,14 @@ def _left_out(reasons: pd.Series) -> str:
     counts = {kind: int(reasons.str.match(pattern).sum()) for kind, pattern in LEFT_OUT.items()}
     counts["unusable file"] = len(reasons) - sum(counts.values())
     return ", ".join(f"{kind} {count}" for kind, count in counts.items() if count)
+
+
+def _seeds(again: Mapping[str, float]) -> str:
+    """Return what further trainings came to, as the end of a note, or ""."""
+    if not again:
+        return ""
+    low, high = (100 * bound(again.values()) for bound in (min, max))
+    return f"; trained again with {counted(len(again), 'other seed')}: {low:.1f} to {high:.1f} %"
 
 
 def warn_of_figures(

@@ -42,7 +42,10 @@ READS = {
         *("images.csv", "labels.txt", "model.keras", "history.csv", "scratch.csv"),
         "model_untrained.keras",
     ),
-    "05_convert_and_test_tflite": ("images.csv", "labels.txt", "model.keras", "predictions.csv"),
+    "05_convert_and_test_tflite": (
+        *("images.csv", "labels.txt", "model.keras", "predictions.csv"),
+        "metrics.json",
+    ),
     "06_compare_settings": ("images.csv", "labels.txt", "model_untrained.keras"),
 }
 WRITES = {

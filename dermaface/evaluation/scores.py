@@ -93,7 +93,7 @@ def drop_interval(lost: float, won: float, total: float) -> tuple[float, float]:
     return float(max(first - second - half, -1)), float(min(first - second + half, 1))
 
 
-def compare_runs(run: Run, other: Run, split: str) -> dict:
+def compare_runs(run: Run, rows: pd.DataFrame, other: Run) -> dict:
     """Compare the answers of two runs for the photos that both held out, one by one.
 
     Photos are recognised by their content, so the folders may differ. The test is McNemar's, exact:
@@ -101,23 +101,22 @@ def compare_runs(run: Run, other: Run, split: str) -> dict:
     equally good (McNemar 1947, Psychometrika 12(2), 153-157). It takes the photos for independent.
 
     Args:
-        run: with `images.csv` and `predictions.csv`.
-        other: the same.
-        split: of the photos, in both runs.
+        run: with `images.csv`.
+        rows: its answers for the photos of one split, as from `prediction_frame`.
+        other: with `images.csv` and `predictions.csv`.
 
     Returns:
-        `photos`, how many both have in this split with the same label; where there are any, also
-        the accuracies `first` and `second`, how many only the first (`won`) or only the second
-        (`lost`) got right, and `p`, the probability of such a difference, or a larger one, by
-        chance.
+        `photos`, how many the other run has in this split, too, with the same label; where there
+        are any, also the accuracies `first` and `second`, how many only the first (`won`) or only
+        the second (`lost`) got right, and `p`, the probability of such a difference, or a larger
+        one, by chance.
     """
     rights = []
-    for one in (run, other):
+    for one, answers in ((run, rows), (other, read_predictions(other))):
         hashes = pd.read_csv(one.path("images.csv"), usecols=["path", "sha256"], dtype=str)
-        rows = read_predictions(one).merge(hashes, on="path").query("split == @split")
-        right = (rows["label"] == rows["predicted"]).rename("right")
-        keys = pd.MultiIndex.from_frame(rows[["sha256", "label"]])
-        rights.append(right.set_axis(keys).groupby(level=[0, 1]).first())
+        answers = answers[answers["split"].isin(rows["split"])].merge(hashes, on="path")
+        answers["right"] = answers["label"] == answers["predicted"]
+        rights.append(answers.groupby(["sha256", "label"])["right"].first())
     both = pd.concat(rights, axis=1, join="inner", keys=["first", "second"])
     if both.empty:
         return {"photos": 0}

@@ -51,9 +51,8 @@ def leave_classes_out(
         For each class with validation photos its logits for photos of the classes that the head
         knows, and for those of the class that it does not: each (n, num_classes - 1).
     """
-    train, asked = (
-        images.read_images(run, split)["label"].to_numpy() for split in ("train", SPLIT)
-    )
+    photos = {split: images.read_images(run, split) for split in ("train", SPLIT)}
+    train, asked = (rows["label"].to_numpy() for rows in photos.values())
     if len(np.unique(train)) < 3:
         return {}
     names = [name for name in np.unique(train) if 0 < (asked == name).sum() < len(asked)]

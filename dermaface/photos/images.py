@@ -663,9 +663,9 @@ def require_kept(photos: pd.DataFrame, parameter: str = "data") -> None:
     if rest := int(counts[5:].sum()):
         reasons.append(f"others ({rest})")
     raise ValueError(
-        f"None of the {len(photos)} files can be used: {', '.join(reasons)}. Check that {parameter} "
-        f"{'(and image_root, for a CSV file) ' if parameter == 'data' else ''}names the right "
-        "folder, or repair the files."
+        f"None of the {len(photos)} files can be used: {', '.join(reasons)}. Check that "
+        f"{parameter} {'(and image_root, for a CSV file) ' if parameter == 'data' else ''}names "
+        "the right folder, or repair the files."
     )
 
 

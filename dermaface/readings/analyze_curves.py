@@ -286,6 +286,98 @@ def relatives(price: Mapping) -> list[str]:
     return [*lines, "Chance alone can explain this difference."]
 
 
+def trained_again(figures: Mapping, split: str) -> str:
+    """Say how far further trainings with other seeds came, beside what the draw of photos does.
+
+    Args:
+        figures: as from `score`, with the accuracies `trained_again` where there are any.
+        split: of the photos.
+    """
+    again = list(figures.get("trained_again", {}).values())
+    if not again:
+        return (
+            "No further training (training_seeds is empty), so nothing here shows how much of the\n"
+            "accuracy is a lucky or unlucky training."
+        )
+    own, (low, high) = figures["accuracy"], figures["accuracy_interval"]
+    listed = ", ".join(f"{value:.3f}" for value in again)
+    spread = 100 * float(np.std([own, *again], ddof=1))
+    if own > max(again):
+        place = "This run's is the best of them, so expect a little less of another training."
+    elif own < min(again):
+        place = "This run's is the lowest of them: it had no luck."
+    else:
+        place = "This run's lies among them: neither lucky nor unlucky."
+    return (
+        f"Trained again with {counted(len(again), 'other seed')}: right for {listed}\n"
+        f"of the same {split} photos, after {own:.3f}. {place}\n"
+        f"Another training: ± {spread:.1f} points (standard deviation of {len(again) + 1}). "
+        f"Other photos: {100 * (low - own):+.1f} to {100 * (high - own):+.1f}."
+    )
+
+
+def runs_compared(compared: Mapping, names: tuple[str, str], split: str, figures: Mapping) -> str:
+    """Say whether two runs differ by more than chance on the photos that both held out.
+
+    Args:
+        compared: as from `compare_runs`.
+        names: of this run and of the other one.
+        split: of the photos.
+        figures: of this run for them, as for `trained_again`.
+    """
+    if not compared["photos"]:
+        return f"{split}: {names[0]} and {names[1]} have no photo in common."
+    first, second = compared["first"], compared["second"]
+    said = [
+        f"{split}, {counted(compared['photos'], 'photo')} in common: {names[0]} {first:.3f}, "
+        f"{names[1]} {second:.3f}.",
+        f"Only {names[0]} is right for {compared['won']}, only {names[1]} for "
+        f"{compared['lost']}: McNemar p = {compared['p']:.3f}.",
+    ]
+    again = figures.get("trained_again", {}).values()
+    if compared["p"] >= 0.05:
+        said.append("The draw of these photos alone can explain that difference.")
+    elif not again:
+        said.append("The draw of photos does not explain that; another seed might.")
+    elif abs(first - second) <= max(abs(value - figures["accuracy"]) for value in again):
+        said.append("The draw of photos does not explain that, but another seed moved as much.")
+    else:
+        said.append("Neither the draw of photos nor the further seeds explain that difference.")
+    return "\n".join(said)
+
+
+def unknown(found: Mapping) -> str:
+    """Say how much surer heads are of photos they know than of a class they never met.
+
+    Args:
+        found: as from `unknown.judge`.
+    """
+    if found["classes"] < 2:
+        return "Too few classes to leave one out: it takes three, with validation photos of two."
+    areas = {
+        name: "{:.3f} (95 % interval {:.3f} to {:.3f})".format(
+            found[name], *found[f"{name}_interval"]
+        )
+        for name in ("probability", "energy")
+    }
+    low, high = (100 * bound for bound in found["gain_interval"])
+    gain = f"{100 * found['gain']:+.1f} points ({low:+.1f} to {high:+.1f})"
+    if found["kept"] == "energy":
+        told = (
+            "That is beyond chance. The file gives no logits, so an app has to do without, or you\n"
+            "give it a second output."
+        )
+    elif high < 0:
+        told = "That is worse beyond chance, so the probability stays."
+    else:
+        told = "That is not beyond chance, so the probability stays."
+    return (
+        f"Probability: a known photo gets more in {areas['probability']} of pairs;\n"
+        f"0.5 would be a coin. Hardest of {found['classes']} classes: {found['hardest']}.\n"
+        f"Energy: {areas['energy']}: {gain}.\n{told}"
+    )
+
+
 def unmeasured(metrics: Mapping[str, Mapping]) -> list[str]:
     """Return a sentence for each split that lacks classes.
 

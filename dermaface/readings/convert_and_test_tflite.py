@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 import math
 from typing import TYPE_CHECKING, Any
 
-from dermaface.readings.words import counted, listed, percent
+from dermaface.readings.words import counted, listed, percent, strange
 
 if TYPE_CHECKING:
     from dermaface.evaluation.confidence import Trust
@@ -476,13 +476,14 @@ def strangers(told: Mapping[str, float], min_confidence: float) -> str:
         min_confidence: the probability from which an answer counts as sure.
     """
     return (
-        f"Of {told['pictures']} patterns, {told['sure']} got a sure answer ({min_confidence:.2f} "
-        f'or more); "not sure" stopped {told["pictures"] - told["sure"]}.'
+        f"Of {strange(told)}, {told['sure']} got a sure answer ({min_confidence:.2f} or more);\n"
+        f'"not sure" stopped {told["pictures"] - told["sure"]}. The highest probability was '
+        f"{told['mean_confidence']:.2f} on average."
     )
 
 
 def shipped(
-    conversion: "pd.DataFrame", variant: str, interval: tuple[float, float], strange: float
+    conversion: "pd.DataFrame", variant: str, interval: tuple[float, float], told: Mapping
 ) -> str:
     """Say in three lines what ships, what this run measured, and how far to trust it.
 
@@ -490,7 +491,7 @@ def shipped(
         conversion: all rows of `conversion.csv`.
         variant: the one that ships.
         interval: the 95 % interval of the share of answers that it changed.
-        strange: the share of strange pictures that got a sure answer.
+        told: about pictures of no class, as from `strangers_told`.
     """
     rows = conversion[conversion["variant"] == variant]
     size = rows["bytes"].iloc[0]
@@ -500,6 +501,6 @@ def shipped(
         f"What: {variant}, {100 * size / whole:.0f} % as large as float32.\n"
         f"This run: {rows['changed'].sum()} of {rows['images'].sum()} answers changed.\n"
         f"How far to trust it: on photos like these, {low:.1f} % to {high:.1f} % of answers may "
-        f"change;\non others, expect anything: {percent(strange)} of strange pictures got a "
-        "sure answer."
+        f"change;\non others, expect anything: of {strange(told)}, "
+        f"{percent(told['sure'] / told['pictures'])} got a sure answer."
     )

@@ -25,6 +25,16 @@ def measured_on(figures: Mapping, split: str) -> str:
     return ", ".join(said)
 
 
+def strange(told: Mapping) -> str:
+    """Return what pictures of no class are, such as "36 drawn pictures of other things".
+
+    Args:
+        told: as from `strangers_told`.
+    """
+    kind = "drawn picture" if told["drawn"] else "photo"
+    return f"{counted(told['pictures'], kind)} of other things"
+
+
 def percent(share: float) -> str:
     """Return a share in whole percent; only nothing reads as 0 %, and only all as 100 %."""
     rounded = round(100 * share)

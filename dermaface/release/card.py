@@ -1,49 +1,67 @@
 """The model card: a run's figures, filled into the text of `card.md`."""
 
 from collections.abc import Mapping, Sequence
+import json
 from pathlib import Path
 
 from dermaface.evaluation.scores import weakest_first
 from dermaface.photos import images
 from dermaface.photos.splits import SPLITS, TIES, across_splits, count_words
 from dermaface.readings.analyze_curves import unmeasured
-from dermaface.readings.words import measured_on
+from dermaface.readings.words import counted, measured_on, strange
 from dermaface.runs import Run
 from dermaface.tflite import runtime
 import numpy as np
 
 TEMPLATE = Path(__file__).with_name("card.md")
-FAMILIAR = (
-    " The backbone `tiny` learnt from patterns of these very kinds, so they\n"
-    "are no strangers to it, and the figure proves nothing about photos of other things."
-)
 
 
-def strangers_told(classifier: runtime.Classifier, pictures: Sequence[np.ndarray]) -> dict:
+def strangers_told(
+    classifier: runtime.Classifier, pictures: Sequence[np.ndarray] | Sequence[Path]
+) -> dict:
     """Return what a file says about pictures of none of its classes.
 
     Args:
         classifier: the file's.
-        pictures: uint8 (height, width, 3), 0..255.
+        pictures: drawn ones, uint8 (height, width, 3), 0..255, or files of photos.
 
     Returns:
-        `pictures`, how many there are; `mean_confidence`, the mean of the highest probability;
+        `pictures`, how many there are, and `drawn`, whether they are no photos; `mean_confidence`,
+        the mean of the highest probability;
         `sure`, how many got an answer at or above the file's "min_confidence".
     """
     highest = [classifier.predict(picture, top=1)[0][1] for picture in pictures]
     limit = classifier.facts.get("min_confidence", 0.0)
     return {
         "pictures": len(highest),
+        "drawn": not any(isinstance(picture, Path) for picture in pictures),
         "mean_confidence": float(np.mean(highest)) if highest else 0.0,
         "sure": sum(value >= limit for value in highest),
     }
+
+
+def trained_again(run: Run, split: str) -> str:
+    """Return what further trainings of the Keras model came to, as an item of the card, or "".
+
+    Args:
+        run: its `metrics.json` is read.
+        split: of the photos.
+    """
+    figures = json.loads(run.path("metrics.json").read_text(encoding="utf-8"))[split]
+    again = figures.get("trained_again", {}).values()
+    if not again:
+        return ""
+    return (
+        f"- trained again with {counted(len(again), 'other seed')}, the Keras model reaches "
+        f"{min(again):.3f} to {max(again):.3f}\n  (with its own {figures['accuracy']:.3f});\n"
+    )
 
 
 def model_card(run: Run, description: Mapping, strangers: Mapping) -> str:
     """Return `MODEL_CARD.md`, filled from the run (Mitchell et al., 2019, Model Cards).
 
     Args:
-        run: its `run.json` and `images.csv` are read.
+        run: its `run.json`, `images.csv` and `metrics.json` are read.
         description: the content of `model.json`.
         strangers: as from `strangers_told`.
     """
@@ -94,7 +112,8 @@ def model_card(run: Run, description: Mapping, strangers: Mapping) -> str:
         missing="".join(f"- {sentence}\n" for sentence in unmeasured(scores)),
         rows="\n".join(classes),
         strangers=strangers,
-        familiar=FAMILIAR if run.parameters("02_build_model")["backbone"] == "tiny" else "",
+        strange=strange(strangers),
+        again=trained_again(run, split),
         resizers="\n".join(
             f"| {row['resizer']} | {row['accuracy']:.3f} | {row['agreement']:.3f} |"
             for row in description["resizers"]

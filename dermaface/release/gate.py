@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dermaface.evaluation.predictions import latency_columns, predict_tflite
 from dermaface.evaluation.scores import CONVERSION_COLUMNS, compare, weakest_first
 from dermaface.readings.analyze_curves import unmeasured
+from dermaface.readings.words import percent, strange
 from dermaface.tflite import file as tflite_file
 from dermaface.tflite import runtime
 import numpy as np
@@ -224,8 +225,8 @@ def verdict(
     right = (sure["label"] == sure["predicted"]).mean()
     warnings = []
     if strangers["sure"]:
-        told = f"{strangers['sure']} of {strangers['pictures']} strange pictures"
-        warnings.append(f"it answers {told} as if sure")
+        share = percent(strangers["sure"] / strangers["pictures"])
+        warnings.append(f"it calls itself sure of {share} of {strange(strangers)}")
     if wrong := int((sure["label"] != sure["predicted"]).sum()):
         warnings.append(
             f"{wrong} of its {len(sure)} sure answers {'is' if wrong == 1 else 'are'} wrong"
@@ -247,6 +248,7 @@ def verdict(
         if known < weakest["images"]
         else "Every photo of every class is recognised.",
         f"The gate refused {', '.join(refused) or 'no file'}.",
+        *([] if strangers["sure"] else [f"It is sure of none of {strange(strangers)}."]),
         *unmeasured(scores),
     ]
     if warnings:

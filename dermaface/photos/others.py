@@ -4,11 +4,13 @@
 straight edges, polygons and letters, which neither it nor the sample set has, and plain noise.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+import itertools
 import math
 from pathlib import Path
 
 from dermaface.photos import images
+from dermaface.runs import Run
 import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFont
@@ -83,7 +85,7 @@ def _chart(draw: Drawing, size: int, rng: Generator) -> None:
     kind, count = rng.integers(3), int(rng.integers(4, 9))
     if kind == 2:
         turns = np.concatenate([[0], rng.dirichlet(np.full(count, 3)).cumsum() * 360])
-        for start, end in zip(turns[:-1], turns[1:], strict=True):
+        for start, end in itertools.pairwise(turns):
             box = (0.2 * size, 0.22 * size, 0.8 * size, 0.82 * size)
             draw.pieslice(box, start, end, _colour(rng, 30, 230), (255, 255, 255), 3)
         return
@@ -190,15 +192,14 @@ def draw_strangers(seed: int) -> list[np.ndarray]:
     return [draw_stranger(kind, rng) for _ in range(OF_EACH) for kind in KINDS]
 
 
-def find_strangers(folder: str | Path, known: Iterable[str] = ()) -> list[Path]:
+def find_strangers(folder: str | Path, run: Run) -> list[Path]:
     """Return the photos of a folder that can be read, after checking each to its end.
 
     Nothing is written there or kept of them.
 
     Args:
         folder: of photos that show none of the classes, in folders or not.
-        known: hashes of photos that do show one, as in the column `sha256` of `images.csv`: these
-            are left out.
+        run: photos that it lists in `images.csv` are left out.
 
     Raises:
         ValueError: there is no such folder, or no file in it can be used; the message counts the
@@ -206,7 +207,8 @@ def find_strangers(folder: str | Path, known: Iterable[str] = ()) -> list[Path]:
     """
     root, frame = images.find_unlabelled(folder)
     found = images.check_images(root, frame)
-    ours = found["sha256"].isin([value for value in known if value])
+    known = images.read_table(run.path("images.csv"))["sha256"]
+    ours = found["sha256"].isin(known[known != ""])
     found.loc[ours, ["status", "reason"]] = "excluded", "is one of the run's own photos"
     images.require_kept(found, "strangers")
     return [root / path for path in found.loc[found["status"] == "kept", "path"]]
