@@ -481,6 +481,12 @@ def test_what_would_stop_a_notebook_stops_the_command(tmp_path, capsys):
     given = [*out, "--data", str(tmp_path / "photos")]
     assert "no list of photos" in fail(capsys, *given, "-p", "previous", "nowhere")
     assert "cannot be read as a CSV file" in fail(capsys, *given, "-p", "groups", "nowhere.csv")
+    assert "There is no folder" in fail(capsys, *out, "-p", "strangers", "nowhere")
+    said = fail(capsys, *out, "-p", "compare_with", "earlier")
+    assert "There is no finished run 'earlier'" in said and "images.csv is missing" in said
+    assert "'training_seeds' must be a number from 0" in fail(
+        capsys, *out, "-p", "training_seeds", "[1, -2]"
+    )
     for empty in ("", "~"):
         (tmp_path / "p.yaml").write_text(f"data: {empty}\n")
         assert "data is empty in" in fail(capsys, *out, "-f", str(tmp_path / "p.yaml"))

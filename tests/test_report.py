@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 
-from dermaface import pipeline, report
+from dermaface import pipeline, report, runs
 from dermaface.evaluation import scores
 from dermaface.photos import images, sample
 from dermaface.runs import NOTEBOOKS, WRITES, Run
@@ -322,6 +322,17 @@ def test_what_groups_on_both_sides_are_worth_is_told(tmp_path):
     (told,) = [text for text in warnings if text.startswith("60 photos have relatives")]
     assert "0.900 of 60 photos, without them for 0.850: +5.0 points" in told
     assert "60 test photos, 60 pictures, 3 groups" in report.examine(run).tiles[0][2]
+
+
+def test_further_trainings_stand_beside_the_accuracy(tmp_path):
+    run = write_run(tmp_path / "seeds")
+    assert "trained again" not in report.examine(run).tiles[0][2]
+    metrics = json.loads(run.path("metrics.json").read_text())
+    metrics["test"]["trained_again"] = {"1": 0.9, "2": 0.95}
+    runs.write_json(run.path("metrics.json"), metrics)
+    assert (
+        report.examine(run).tiles[0][2].endswith("trained again with 2 other seeds: 90.0 to 95.0 %")
+    )
 
 
 def test_scenes_are_only_proposed_so_they_are_a_warning(tmp_path):

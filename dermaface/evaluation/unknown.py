@@ -1,6 +1,6 @@
 """How sure a model is of photos of a class that it has never met."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from dermaface.evaluation.scores import mean_interval
 from dermaface.photos import images
@@ -70,6 +70,26 @@ def leave_classes_out(
                 logits = np.stack([-logits / 2, logits / 2], axis=1)
             answers[str(name)] = logits[asked != name], logits[asked == name]
     return answers
+
+
+def measure_areas(answers: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
+    """Return the area under the ROC curve of each score for each class that was left out.
+
+    Written out in notebook 04: the share of pairs in which the known photo has more.
+
+    Args:
+        answers: as from `leave_classes_out`.
+
+    Returns:
+        One row per class, with the columns `probability` and `energy`, 0..1.
+    """
+    scoring = {"probability": highest_probability, "energy": energy}
+    areas = pd.DataFrame(columns=list(scoring), dtype=float)
+    for name, logits in answers.items():
+        for score, measure in scoring.items():
+            known, unmet = map(measure, logits)
+            areas.loc[name, score] = (known[:, None] > unmet).mean()
+    return areas
 
 
 def judge(areas: pd.DataFrame) -> dict:

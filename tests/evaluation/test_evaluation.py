@@ -17,6 +17,7 @@ from dermaface.evaluation.scores import (
     choose_setting,
     class_frame,
     compare,
+    compare_runs,
     confident_mistakes,
     drop_interval,
     independent_images,
@@ -245,6 +246,34 @@ def test_probability_changes_are_the_largest_of_each_photo(predictions):
     table = probability_changes(predictions, {"same": PROBABILITIES, "int8": other}, NAMES)
     assert table["same"].eq(0).all()
     np.testing.assert_allclose(table["int8"], [0, 0.3, 0, 0, 0.05])
+
+
+def write_answers(folder, name, answers, label="a"):
+    """Write a run that answered photos, given by the letters of their contents, with classes."""
+    run = runs.open_run(name, folder)
+    rows = pd.DataFrame({"path": [f"{name}/{letter}.jpg" for letter in answers]})
+    runs.write_csv(run.path("images.csv"), rows.assign(sha256=list(answers)))
+    rows = rows.assign(split="test", label=label, predicted=list(answers.values()))
+    rows[["picture", "group"]] = ""
+    runs.write_csv(run.path("predictions.csv"), rows)
+    return run, rows
+
+
+def test_two_runs_are_compared_on_the_photos_of_the_same_content(tmp_path):
+    # Right or wrong: both for s and t; only the first for u, v, w, x; only the second for y.
+    mine, rows = write_answers(tmp_path, "mine", dict(zip("stuvwxyz", "abaaaaba", strict=True)))
+    other, _ = write_answers(tmp_path, "other", dict(zip("ystuvwx", "aabbbbb", strict=True)))
+    compared = compare_runs(mine, rows, other)
+    assert compared == {
+        "photos": 7, "first": pytest.approx(5 / 7), "second": pytest.approx(2 / 7),
+        "won": 4, "lost": 1, "p": pytest.approx(2 * (1 + 5) / 2**5),
+    }  # fmt: skip
+    same = compare_runs(mine, rows, mine)
+    assert same["won"] == same["lost"] == 0 and same["p"] == 1
+    # Photos that the other run had in another split, or under another label, do not count.
+    assert compare_runs(mine, rows.assign(split="validation"), other) == {"photos": 0}
+    renamed, _ = write_answers(tmp_path, "renamed", dict.fromkeys("stuv", "a"), label="b")
+    assert compare_runs(mine, rows, renamed) == {"photos": 0}
 
 
 def test_drop_interval():

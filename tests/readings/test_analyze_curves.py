@@ -428,3 +428,61 @@ def test_what_a_temperature_did_to_the_answers_is_told(photos, accuracy, before,
     assert told.startswith(said)
     assert f"{before:.3f} as trained, {now:.3f} with the temperature." in told
     assert told.endswith("would still show about 0.031.")
+
+
+@pytest.mark.parametrize(
+    ("again", "said"),
+    [
+        ([0.93, 0.95], "after\n0.960.\nThis run's is the best of them, so expect a little less"),
+        ([0.97], "Trained again with 1 other seed: right for 0.970 of the same test photos, after "
+         "0.960.\nThis run's is the lowest of them: it had no luck.\nAnother training: ± 0.7"),
+        ([0.95, 0.97], "This run's lies among them: neither lucky nor unlucky.\nAnother training: "
+         "± 1.0 points (standard deviation of 3). Other photos: -6.0 to +2.0."),
+        ([], "No further training (training_seeds is empty)"),
+    ],
+)  # fmt: skip
+def test_luck_in_training_is_told_beside_the_draw_of_photos(again, said):
+    figures = {"accuracy": 0.96, "accuracy_interval": [0.90, 0.98]}
+    figures["trained_again"] = {str(seed): value for seed, value in enumerate(again)}
+    told = readings.trained_again(figures, "test")
+    assert said in told and max(map(len, told.splitlines())) <= 92
+
+
+@pytest.mark.parametrize(
+    ("p", "again", "said"),
+    [
+        (0.2, [], "The draw of these photos alone can explain that difference."),
+        (0.01, [], "The draw of photos does not explain that; another seed might."),
+        (0.01, [0.85], "The draw of photos does not explain that, but another seed moved as much."),
+        (0.01, [0.91], "Neither the draw of photos nor the further seeds explain that difference."),
+    ],
+)
+def test_what_explains_a_difference_of_two_runs_turns_with_the_figures(p, again, said):
+    compared = {"photos": 60, "first": 0.9, "second": 0.85, "won": 4, "lost": 1, "p": p}
+    figures = {"accuracy": 0.9, "trained_again": dict(enumerate(again))}
+    told = readings.runs_compared(compared, ("mine", "yours"), "test", figures)
+    assert told == (
+        "test, 60 photos in common: mine 0.900, yours 0.850.\nOnly mine is right for 4, only yours "
+        f"for 1: McNemar p = {p:.3f}.\n{said}"
+    )
+    nothing = readings.runs_compared({"photos": 0}, ("mine", "yours"), "test", figures)
+    assert nothing == "test: mine and yours have no photo in common."
+
+
+@pytest.mark.parametrize(
+    ("gain", "interval", "kept", "said"),
+    [
+        (0.03, [0.01, 0.05], "energy", "+3.0 points (+1.0 to +5.0).\nThat is beyond chance. The"),
+        (0.01, [-0.01, 0.03], "probability", "+1.0 points (-1.0 to +3.0).\nThat is not beyond"),
+        (-0.03, [-0.05, -0.01], "probability", "(-5.0 to -1.0).\nThat is worse beyond chance"),
+    ],
+)
+def test_a_remedy_is_kept_only_where_it_wins(gain, interval, kept, said):
+    found = {"classes": 10, "hardest": "shorts", "kept": kept, "gain": gain}
+    found |= {"gain_interval": interval, "probability": 0.77, "energy": 0.77 + gain}
+    found |= {"probability_interval": [0.72, 0.82], "energy_interval": [0.71, 0.84]}
+    told = readings.unknown(found)
+    assert said in told and max(map(len, told.splitlines())) <= 92
+    assert "more in 0.770 (95 % interval 0.720 to 0.820) of pairs" in told
+    assert "Hardest of 10 classes: shorts." in told
+    assert readings.unknown({"classes": 1}).startswith("Too few classes to leave one out")

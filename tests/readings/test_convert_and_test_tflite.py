@@ -324,25 +324,27 @@ def test_answers_to_shown_photos():
 
 
 def test_strangers():
-    told = {"pictures": 34, "sure": 30, "mean_confidence": 0.8}
+    told = {"pictures": 36, "sure": 30, "mean_confidence": 0.8, "drawn": True}
     assert readings.strangers(told, 0.5) == (
-        'Of 34 patterns, 30 got a sure answer (0.50 or more); "not sure" stopped 4.'
+        "Of 36 drawn pictures of other things, 30 got a sure answer (0.50 or more);\n"
+        '"not sure" stopped 6. The highest probability was 0.80 on average.'
     )
-    assert readings.strangers(told | {"sure": 0}, 0.9) == (
-        'Of 34 patterns, 0 got a sure answer (0.90 or more); "not sure" stopped 34.'
+    assert readings.strangers(told | {"sure": 0, "drawn": False}, 0.9).startswith(
+        'Of 36 photos of other things, 0 got a sure answer (0.90 or more);\n"not sure" stopped 36.'
     )
 
 
 def test_shipped():
+    told = {"pictures": 36, "sure": 32, "mean_confidence": 0.8, "drawn": True}
     both = pd.concat([FILES, FILES.assign(split="test", changed=2)])
-    assert readings.shipped(both, "int8", (0.006, 0.07), 0.88) == (
+    assert readings.shipped(both, "int8", (0.006, 0.07), told) == (
         "What: int8, 25 % as large as float32.\nThis run: 2 of 100 answers changed.\n"
         "How far to trust it: on photos like these, 0.6 % to 7.0 % of answers may change;\n"
-        "on others, expect anything: 88 % of strange pictures got a sure answer."
+        "on others, expect anything: of 36 drawn pictures of other things, 89 % got a sure answer."
     )
-    said = readings.shipped(FILES, "float32", (0.0, 0.07), 0.0)
+    said = readings.shipped(FILES, "float32", (0.0, 0.07), told | {"sure": 0, "drawn": False})
     assert said.startswith("What: float32, 100 % as large as float32.\nThis run: 0 of 50 answers")
-    assert said.endswith("expect anything: 0 % of strange pictures got a sure answer.")
+    assert said.endswith("of 36 photos of other things, 0 % got a sure answer.")
 
 
 TRUST = {"sure_accuracy": 0.95, "min_confidence": 0.62, "set_threshold": 0.031}
