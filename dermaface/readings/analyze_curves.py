@@ -309,9 +309,12 @@ def trained_again(figures: Mapping, split: str) -> str:
         place = "This run's is the lowest of them: it had no luck."
     else:
         place = "This run's lies among them: neither lucky nor unlucky."
-    told = f"Trained again with {counted(len(again), 'other seed')}: right for {listed} of the same "
+    told = (
+        f"Trained again with {counted(len(again), 'other seed')}: right for {listed} of the same "
+        f"{split} photos, after {own:.3f}."
+    )
     return (
-        f"{textwrap.fill(f'{told}{split} photos, after {own:.3f}.', 90)}\n{place}\n"
+        f"{textwrap.fill(told, 90)}\n{place}\n"
         f"Another training: ± {spread:.1f} points (standard deviation of {len(again) + 1}). "
         f"Other photos: {100 * (low - own):+.1f} to {100 * (high - own):+.1f}."
     )
