@@ -330,6 +330,10 @@ def test_further_trainings_stand_beside_the_accuracy(tmp_path):
     metrics = json.loads(run.path("metrics.json").read_text())
     metrics["test"]["trained_again"] = {"1": 0.9, "2": 0.95}
     runs.write_json(run.path("metrics.json"), metrics)
+    parts, found = run.read()["notebooks"], runs.hash_file(run.path("metrics.json"))
+    parts[NOTEBOOKS[3]]["wrote"]["metrics.json"] = found
+    parts[NOTEBOOKS[4]]["read"]["metrics.json"] = found
+    run.update(notebooks=parts)
     assert (
         report.examine(run).tiles[0][2].endswith("trained again with 2 other seeds: 90.0 to 95.0 %")
     )
