@@ -29,16 +29,19 @@ STAGES = {"head": "head", "fine_tune": "fine-tuning", "full": "everything"}
 MAX_THUMBNAILS = 12
 
 
-def use_notebook_style() -> None:
+def use_notebook_style(quality: int = 80) -> None:
     """Set one style: figures as small JPEGs with a light grid, tables whose texts are not cut.
 
     Names are drawn as they are, also with dollar signs, between which Matplotlib reads formulas.
     Pillow's warnings of odd photos are left out, for they do not say which photo they mean.
+
+    Args:
+        quality: of the JPEGs, 1..95; less where a notebook shows many photos.
     """
     warnings.filterwarnings("ignore", module="PIL")
     _set_style()
     pd.set_option("display.max_colwidth", None)
-    set_matplotlib_formats("jpeg", pil_kwargs={"quality": 80}, bbox_inches=None)
+    set_matplotlib_formats("jpeg", pil_kwargs={"quality": quality}, bbox_inches=None)
 
 
 def _set_style() -> None:
@@ -503,16 +506,23 @@ def picture_rows(rows: Mapping[str, Sequence[np.ndarray]], columns: int = 8) -> 
         for name, pictures in rows.items()
         for start in range(0, len(pictures), columns)
     ]
-    height = 6 / columns * len(lines) + 0.25 * len(rows)
-    _, cells = plt.subplots(len(lines), columns, figsize=(6, height), squeeze=False)
-    for (name, pictures), line in zip(lines, cells, strict=True):
-        line[0].set_title(name, fontsize=8, loc="left")
-        for cell in line:
-            cell.axis("off")
-        for cell, picture in zip(line, pictures, strict=False):
+    tile, room = 4 / columns, 0.2  # inches, for a picture and for a name
+    height = tile * len(lines) + room * len(rows)
+    # The places are set by hand: a layout would push the pictures away from under a long name.
+    figure = plt.figure(figsize=(4, height), layout="none")
+    top = height
+    for name, pictures in lines:
+        if name:
+            top -= room
+            figure.text(0, (top + 0.05) / height, name, fontsize=8)
+        top -= tile
+        for column, picture in enumerate(pictures):
+            place = (column * tile / 4, top / height, 0.94 * tile / 4, 0.94 * tile / height)
+            axes = figure.add_axes(place)
+            axes.axis("off")
             shifted = np.asarray(picture, dtype=float) - np.min(picture)
             stretched = shifted / (shifted.max() or 1)
-            cell.imshow(stretched, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axes.imshow(stretched, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     plt.show()
 
 
