@@ -74,19 +74,6 @@ def pytest_collection_modifyitems(items):
             item.add_marker("slow")
         if hasattr(item, "cell") and cells.NUMBERS_VARY_TAG in item.cell.metadata.get("tags", []):
             item.sanitize = cells.blank_numbers
-        if item.path.name == "what_imagenet_knows.ipynb" and (reason := missing_for_imagenet()):
-            item.add_marker(pytest.mark.skip(reason=reason))
-
-
-def missing_for_imagenet():
-    """Return what the walkthrough on ImageNet lacks here, in words; "" if nothing."""
-    no_top = backbones.published_weights_path("mobilenet_v2")
-    with_top = no_top.with_name(no_top.name.replace("_no_top", ""))
-    if not (with_top.is_file() and with_top.with_name("imagenet_class_index.json").is_file()):
-        return "KERAS_HOME does not hold MobileNetV2's ImageNet weights with their top and names"
-    if not (Path(os.environ.get("DERMAFACE_TEST_DATA", "")) / "clothing").is_dir():
-        return "DERMAFACE_TEST_DATA does not name a folder with clothing/ in it"
-    return ""
 
 
 @pytest.fixture(scope="session")
