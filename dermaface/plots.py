@@ -136,7 +136,7 @@ def stages(cuts: dict[str, tuple[int, Sequence[int], int]]) -> None:
                     f"kept\n{' x '.join(map(str, shape))}\n{'features' if frozen else 'pixels'}",
                     "file",
                 ),
-                (f"rest\n{learning:,}\nweights", "learns"),
+                (f"rest\n{learning:,}\nfree weights", "learns"),
                 ("probabilities", "data"),
             ]
             for name, (frozen, shape, learning) in cuts.items()

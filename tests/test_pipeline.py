@@ -28,7 +28,7 @@ QUICK = {
     "sample_images_per_class": 12,
     "validation_size": 0.2,
     "test_size": 0.2,
-    "split_seed": 6,  # leaves no class of twelve pictures empty in a split
+    "split_seed": 1,  # leaves no class of twelve pictures empty in a split
     "epochs": 2,
     "fine_tune_epochs": 1,
     "full_epochs": 1,
@@ -97,8 +97,10 @@ def test_tables_have_the_columns_of_the_contract(quick_run):
     assert list(pd.read_csv(run.path("history.csv"))["stage"]) == (
         ["head", "head", "fine_tune", "full"]
     )
-    assert columns["predictions.csv"][:4] == ["path", "split", "label", "predicted"]
-    assert len(columns["predictions.csv"]) == 4 + 11
+    assert columns["predictions.csv"][:6] == (
+        ["path", "split", "label", "predicted", "picture", "group"]
+    )
+    assert len(columns["predictions.csv"]) == 6 + 11
     assert set(
         "variant,split,bytes,accuracy,accuracy_drop,agreement,max_abs_diff,latency_ms,passed".split(
             ","
@@ -109,7 +111,8 @@ def test_tables_have_the_columns_of_the_contract(quick_run):
 def test_images_csv_is_relative_and_covers_every_split(quick_run):
     run, _ = quick_run
     table = pd.read_csv(run.path("images.csv"))
-    assert len(table) == 11 * 12 and set(table["split"]) == set(SPLITS)
+    # Each class has one file with a defect besides; those that cannot be read are in no split.
+    assert len(table) == 11 * 13 and set(table["split"].dropna()) == set(SPLITS)
     assert all((run.data_root / path).is_file() for path in table["path"])
     assert run.class_names == sorted(set(table["label"]))
 

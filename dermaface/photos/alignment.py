@@ -31,7 +31,7 @@ class Overlap(NamedTuple):
     """What two photos have in common."""
 
     alike: float  # share of the windows with texture that look the same, 0..1
-    patches: float  # share of the overlap in patches of another colour, 0..1; 1 below `UNLIKE`
+    patches: float  # share of the overlap in patches of another colour, 0..1; 1 if not compared
     first: float  # share of the first photo that the second shows, 0..1
     second: float  # share of the second photo that the first shows, 0..1
     brighter: float  # grey levels by which the second is brighter
@@ -61,7 +61,7 @@ def mirror(picture: Picture) -> Picture:
     return Picture(*(np.ascontiguousarray(part[:, ::-1]) for part in picture))
 
 
-def compare(first: Picture, second: Picture, transform: np.ndarray) -> Overlap:
+def compare(first: Picture, second: Picture, transform: np.ndarray, exact: bool = False) -> Overlap:
     """Lay two photos over each other and compare all that both show.
 
     The finer one is laid over the coarser, and the transform refined on the pixels (Evangelidis and
@@ -74,10 +74,11 @@ def compare(first: Picture, second: Picture, transform: np.ndarray) -> Overlap:
         first: one photo.
         second: the other.
         transform: from places in the first to places in the second, (2, 3).
+        exact: whether to compare colours even where few windows look the same.
     """
     scale = math.hypot(transform[0, 0], transform[1, 0])
     if scale > 1:
-        other = compare(second, first, cv2.invertAffineTransform(transform))
+        other = compare(second, first, cv2.invertAffineTransform(transform), exact)
         return other._replace(first=other.second, second=other.first, brighter=-other.brighter)
     height, width = second.grey.shape
 
@@ -113,7 +114,7 @@ def compare(first: Picture, second: Picture, transform: np.ndarray) -> Overlap:
     alike = float((correlation[telling] > ALIKE).mean())
     return Overlap(
         alike=alike,
-        patches=_patches(lay(colour), second.colour, inside) if alike >= UNLIKE else 1.0,
+        patches=_patches(lay(colour), second.colour, inside) if exact or alike >= UNLIKE else 1.0,
         first=min(1.0, float(whole / (first.shown.sum() * scale**2))),
         second=min(1.0, float(whole / second.shown.sum())),
         brighter=float(under[inside].mean() - laid[inside].mean()),

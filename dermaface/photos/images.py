@@ -382,7 +382,9 @@ def _read_csv(file: Path) -> pd.DataFrame:
     """
     try:
         return _parse_csv(file)
-    except (OSError, ValueError, csv.Error) as error:
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {error.strerror}.") from error
+    except (ValueError, csv.Error) as error:
         raise ValueError(f"{file} cannot be read as a CSV file in UTF-8: {error}") from error
 
 

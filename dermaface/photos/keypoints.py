@@ -6,6 +6,7 @@ Zisserman 2012 advise). Nothing here knows of files, classes or splits.
 """
 
 import concurrent.futures
+import math
 from typing import NamedTuple
 
 import cv2
@@ -18,6 +19,7 @@ POINTS = 300  # at most this many of a photo, those of most contrast
 CONTRAST = 0.01  # a quarter of SIFT's default, because photos of skin are soft
 UNIT = 512  # descriptors have length 1; their parts, in this unit, fit into 8 bits
 EDGE = 5  # pixels; key points nearer to a filled border describe that border
+FRAME = 0.02  # share of the side from which a band of one level on all four sides is a frame
 SAMPLE = 40_000  # descriptors to learn the words from
 # Of the words: see `_count_words`. Of six kinds of copies of 150 clothing photos among 6,700, the
 # photo is not among the nearest for 49 of 867 with 8 bits and no probes, for 8 with these.
@@ -45,6 +47,8 @@ class Match(NamedTuple):
     matches: int
     inliers: int
     transform: np.ndarray  # float64 (2, 3): from places in the first to places in the second
+    residual: float = 0.0  # pixels of the coarser one: how far off inliers are, the median
+    spread: float = 0.0  # pixels of the second, squared: the area of the inliers' convex hull
 
 
 def content_mask(grey: np.ndarray) -> np.ndarray:
@@ -72,7 +76,31 @@ def content_mask(grey: np.ndarray) -> np.ndarray:
         return np.ones_like(grey)
     hull = cv2.fillConvexPoly(np.zeros_like(grey), cv2.convexHull(np.concatenate(outlines)), 1)
     convex = shown[hull == 1].mean() > 0.97
-    return hull if convex and 0.1 < hull.mean() < 0.995 else np.ones_like(grey)
+    if convex and 0.1 < hull.mean() < 0.995:
+        return hull
+    return _inside_frame(grey)
+
+
+def _inside_frame(grey: np.ndarray) -> np.ndarray:
+    """Return 1 within a frame of one level on all four sides, 0 on it; 1 where there is none.
+
+    Here the photo may have the frame's level as well, so that one runs into the other.
+    """
+    inside = np.ones_like(grey)
+    corners = grey[[0, 0, -1, -1], [0, -1, 0, -1]].astype(int)
+    if np.ptp(corners) > 20:
+        return inside
+    near = np.abs(grey - np.median(corners)) <= 12
+    for _ in range(2):  # the upper and lower sides, then, transposed, the left and right ones
+        along = near.mean(axis=1) > 0.97
+        if along.all():
+            return np.ones_like(grey)
+        first, last = along.argmin(), len(along) - along[::-1].argmin()
+        if min(first, len(along) - last) < FRAME * len(along):
+            return np.ones_like(grey)
+        inside[:first], inside[last:] = 0, 0
+        near, inside = near.T, inside.T
+    return inside
 
 
 def find_points(grey: np.ndarray, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -239,7 +267,14 @@ def match(points: Points, first: int, second: int, mirrored: bool) -> Match:
     )  # fmt: skip
     if transform is None:
         return nothing
-    return Match(len(order), int(inliers.sum()), transform)
+    chosen = inliers.ravel() > 0
+    one, other = places[order][chosen], others[best[order]][chosen]
+    apart = np.linalg.norm(one @ transform[:, :2].T + transform[:, 2] - other, axis=1)
+    coarser = max(1.0, math.hypot(transform[0, 0], transform[1, 0]))
+    return Match(
+        len(order), len(one), transform, float(np.median(apart) / coarser),
+        float(cv2.contourArea(cv2.convexHull(other.astype(np.float32)))),
+    )  # fmt: skip
 
 
 def _of(points: Points, number: int) -> tuple[np.ndarray, np.ndarray]:

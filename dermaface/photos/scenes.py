@@ -24,8 +24,8 @@ def find_scenes(
 
     Two photos are tied if they show the same place, if one camera took them within three minutes of
     each other (by their EXIF data), or, where a photo does not say when it was taken, if two such
-    files have times (of the last modification) within three minutes. Where any group is known,
-    nothing is proposed.
+    files have times (of the last modification) within three minutes. Photos with a group are left
+    to it: a place ties others to them, but never two groups together, and clocks tie none of them.
 
     Args:
         root: the data root.
@@ -36,26 +36,30 @@ def find_scenes(
         The frame with `scene` filled in, by the path of one of the scene's photos, where a photo is
         tied to another; and what was found: `photos` and `scenes` (how many), `largest` (photos in
         the largest scene), `sources` (those of `SOURCES` that tie any photos), `refused` (clocks
-        that are not used because a scene would hold more than a tenth of all photos), and
+        that are not used because a scene would hold more than a tenth of all photos),
         `too_large` (photos in scenes that hold more than a third of a class or, by their places, a
-        tenth of all photos; these are not tied).
+        tenth of all photos; these are not tied), and `joining` (photos in scenes that would join
+        two groups; these are not tied either).
     """
     photos = photos.copy()
     kept = photos[photos["status"] == "kept"]
-    found: dict = {"photos": 0, "scenes": 0, "largest": 0, "too_large": 0}
+    found: dict = {"photos": 0, "scenes": 0, "largest": 0, "too_large": 0, "joining": 0}
     found |= {"sources": [], "refused": []}
-    if (kept["group"] != "").any():
-        return photos, found
     position = {path: number for number, path in enumerate(kept["path"])}
+    paths, labels, groups = (kept[name].tolist() for name in ("path", "label", "group"))
+    alone = kept["group"] == ""  # a clock ties only photos without a group
     pairs = {
         "place": [
             (position[a], position[b])
             for a, b in places.iloc[:, :2].itertuples(index=False)
             if a in position and b in position
         ],
-        "camera": _close_in_time(kept["taken"], kept["camera"]),
-        "file": _close_in_time(_file_times(root, kept), pd.Series("", index=kept.index)),
+        "camera": _close_in_time(kept["taken"].where(alone, 0), kept["camera"]),
+        "file": _close_in_time(
+            _file_times(root, kept).where(alone, 0), pd.Series("", index=kept.index)
+        ),
     }
+    pairs["place"] = [(a, b) for a, b in pairs["place"] if not (groups[a] and groups[b])]
     used: list[str] = []
     for source in SOURCES:
         before, after = (
@@ -66,7 +70,7 @@ def find_scenes(
             found["refused"].append(source)
         else:
             used.append(source)
-    paths, labels, hashes = (kept[name].tolist() for name in ("path", "label", "sha256"))
+    hashes = kept["sha256"].tolist()
     class_sizes = collections.Counter(labels)
     stands, sizes = [""] * len(kept), []
     for numbers in _join(len(kept), pairs, used):
@@ -74,6 +78,9 @@ def find_scenes(
         share = max(count / class_sizes[label] for label, count in of_class.items())
         if len(numbers) > LARGEST * len(kept) or share > LARGEST_OF_CLASS:
             found["too_large"] += len(numbers)
+            continue
+        if len({groups[number] for number in numbers} - {""}) > 1:
+            found["joining"] += len(numbers)
             continue
         first = min(numbers, key=hashes.__getitem__)
         for number in numbers:

@@ -413,7 +413,7 @@ def weakest(classes: "pd.DataFrame", accuracy: float) -> str:
     if level:
         said += f", level with {counted(level, 'other class', 'other classes')}"
     side = "lies below" if row["high"] < accuracy else "contains"
-    told = "it is probably weaker" if row["high"] < accuracy else "it may be chance"
+    told = "it seems weaker" if row["high"] < accuracy else "it may be chance"
     return (
         f"{said}.\nIts interval, {row['low']:.3f} to {row['high']:.3f}, {side} the overall "
         f"accuracy ({accuracy:.3f}): {told}.\n{sizes}"

@@ -241,13 +241,13 @@ def scenes_found(found: Mapping, photos: "pd.DataFrame") -> str:
     clocks = {"place": "the same place", "camera": "the camera's clock", "file": "file times"}
     groups = photos["group"][photos["status"] == "kept"]
     kept, sizes = len(groups), groups[groups != ""].value_counts()
+    said = []
     if len(sizes):
-        return (
+        said.append(
             f"{sizes.sum()} of {counted(kept, 'photo')} belong to "
             f"{counted(len(sizes), 'given group')}.\nThe largest holds "
             f"{counted(sizes.iloc[0], 'photo')}, {percent(sizes.iloc[0] / kept)} of all."
         )
-    said = []
     if found["scenes"]:
         said.append(
             f"{counted(found['photos'], 'photo')} probably belong to "
@@ -264,6 +264,11 @@ def scenes_found(found: Mapping, photos: "pd.DataFrame") -> str:
     if found["too_large"]:
         said.append(
             f"{counted(found['too_large'], 'photo')} lie in scenes that hold too much of a class, "
+            "and are not tied."
+        )
+    if found["joining"]:
+        said.append(
+            f"{counted(found['joining'], 'photo')} lie in scenes that would join two given groups, "
             "and are not tied."
         )
     return "\n".join(said or ["No two photos seem to come from one place or one sitting."])

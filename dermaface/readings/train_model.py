@@ -190,7 +190,7 @@ def from_scratch(scratch: "pd.DataFrame", history: "pd.DataFrame") -> str:
     points = round(100 * (trained - reached))
     distance = f"{abs(points)} point" + ("s" if abs(points) > 1 else "")
     if points > 0:
-        verdict = f"The trained backbone has a head start of {distance}; that is no limit."
+        verdict = f"The trained backbone has a head start of {distance}; more passes may change it."
     elif points:
         verdict = f"The trained backbone brought no head start: it is {distance} behind."
     else:

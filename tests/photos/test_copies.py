@@ -58,6 +58,15 @@ def barred(image, height=40):
     return ImageOps.expand(inner, (0, height), "black")
 
 
+def captioned(image):
+    """Lay a coloured bar with a caption over the lowest fifth."""
+    image, top = image.copy(), image.height * 4 // 5
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, top, *image.size), (200, 30, 60))
+    draw.text((20, top + 4), "only today", "white", ImageFont.load_default(image.height // 8))
+    return image
+
+
 def saved(folder, pictures, quality=92):
     """Write pictures, `a/name.jpg`, and check them."""
     for name, picture in pictures.items():
@@ -155,6 +164,7 @@ CHANGES = {
     "written on": (written, "near", (None, None, None)),
     "framed": (lambda image: ImageOps.expand(image, 30, "navy"), "near", (None, None, None)),
     "barred": (barred, "near", (None, None, 73)),
+    "captioned": (captioned, "near", (None, None, None)),
 }  # fmt: skip
 
 
@@ -347,9 +357,10 @@ def test_mirrored_descriptors_are_those_of_the_mirrored_photo():
 
 
 def test_nothing_is_shown_in_a_border_or_in_filled_corners():
-    grey = photo(2).convert("L")
+    grey, walled = photo(2).convert("L"), photo(2).convert("L")
+    walled.paste(128, (0, 0, 150, 220))  # a wall of the frame's tone, which runs into the frame
     for picture, share in (
         (grey, 1.0), (ImageOps.expand(grey, 50, 254), 0.6), (grey.rotate(15, expand=True), 0.65),
-        (barred(grey, 60), 0.6),
+        (barred(grey, 60), 0.6), (ImageOps.expand(walled, 50, 128), 0.6), (walled, 1.0),
     ):  # fmt: skip
         assert math.isclose(keypoints.content_mask(np.array(picture)).mean(), share, abs_tol=0.04)

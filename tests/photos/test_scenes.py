@@ -201,8 +201,8 @@ def test_photos_of_one_place_or_of_one_camera_within_minutes_make_a_scene(tmp_pa
     assert members(photos) == [{10, 11, 12, 50}, {40, 41}]
     assert photos["scene"][50] == "10.jpg"  # whose content has the smallest hash
     assert found == {
-        "photos": 6, "scenes": 2, "largest": 4, "too_large": 0, "sources": ["place", "camera"],
-        "refused": [],
+        "photos": 6, "scenes": 2, "largest": 4, "too_large": 0, "joining": 0,
+        "sources": ["place", "camera"], "refused": [],
     }  # fmt: skip
 
 
@@ -236,10 +236,20 @@ def test_a_scene_that_swallows_a_class_is_not_kept_together(tmp_path):
     assert found["too_large"] == 20 and found["refused"] == []
 
 
-def test_where_groups_are_known_no_scene_is_proposed(tmp_path):
-    frame = listed(60, group=["anna"] + [""] * 59, taken=1e9)
-    photos, found = find_scenes(tmp_path, frame, NO_PLACES)
-    assert members(photos) == [] and found["photos"] == 0
+def test_a_place_ties_photos_to_a_group_but_never_two_groups(tmp_path):
+    frame = listed(100, taken=1e9 + 1e4 * np.arange(100))
+    frame.loc[[0, 1, 2, 3], "group"] = ["anna", "anna", "bert", "carl"]
+    frame.loc[[2, 3, 90, 91], "taken"] = 5e9
+    places = pd.DataFrame({
+        "path": ["0.jpg", "1.jpg", "2.jpg", "3.jpg"],
+        "copy": ["50.jpg", "2.jpg", "60.jpg", "60.jpg"],
+    })  # fmt: skip
+    photos, found = find_scenes(tmp_path, frame, places)
+    # The pair of anna and bert is left to their groups; 60 would join bert and carl; and the clock
+    # ties only those without a group.
+    assert members(photos) == [{0, 50}, {90, 91}] and found["joining"] == 3
+    photos = assign_splits(photos)
+    assert photos["split"][[0, 1, 50]].nunique() == 1
 
 
 def test_scenes_stay_together_if_wanted_and_nothing_is_left_out_for_them():

@@ -297,8 +297,13 @@ EXPLORED = {
         "there.",
     ),
     "groups_given": (
-        (readings.scenes_found, {}, rows(4, group=["anna", "anna", "bert", ""])),
-        "3 of 4 photos belong to 2 given groups.\nThe largest holds 2 photos, 50 % of all.",
+        (
+            readings.scenes_found,
+            {"scenes": 0, "sources": [], "refused": [], "too_large": 0, "joining": 3},
+            rows(4, group=["anna", "anna", "bert", ""]),
+        ),
+        "3 of 4 photos belong to 2 given groups.\nThe largest holds 2 photos, 50 % of all.\n"
+        "3 photos lie in scenes that would join two given groups, and are not tied.",
     ),
     "scenes_proposed": (
         (
@@ -310,6 +315,7 @@ EXPLORED = {
                 "sources": ["place", "camera"],
                 "refused": ["file"],
                 "too_large": 0,
+                "joining": 0,
             },
             rows(60, group=""),
         ),
@@ -320,7 +326,7 @@ EXPLORED = {
     "no_scene_but_a_clock_that_stands_still": (
         (
             readings.scenes_found,
-            {"scenes": 0, "sources": [], "refused": ["camera"], "too_large": 20},
+            {"scenes": 0, "sources": [], "refused": ["camera"], "too_large": 20, "joining": 0},
             rows(60, group=""),
         ),
         "The camera's clock would tie more than a tenth of all photos together, so it is not used."
@@ -329,7 +335,7 @@ EXPLORED = {
     "no_scene": (
         (
             readings.scenes_found,
-            {"scenes": 0, "sources": [], "refused": [], "too_large": 0},
+            {"scenes": 0, "sources": [], "refused": [], "too_large": 0, "joining": 0},
             rows(60, group=""),
         ),
         "No two photos seem to come from one place or one sitting.",

@@ -131,10 +131,10 @@ def test_normalization(moved, total, said):
     [
         ([0.1, 0.25], {"head": [0.7, 0.6, 0.5]}, "after 2 passes: 0.25 from random weights,\n0.75 "
          "for the head on the trained backbone after as many.\nThe trained backbone has a head "
-         "start of 50 points; that is no limit."),
+         "start of 50 points; more passes may change it."),
         ([0.5, 0.6, 0.7], {"fine_tune": [0.7]}, "after 1 pass: 0.50 from random weights,\n0.75 for "
          "fine-tuning on the trained backbone"),
-        ([0.74], {"head": [0.7]}, "a head start of 1 point; that"),
+        ([0.74], {"head": [0.7]}, "a head start of 1 point; more"),
         ([0.76], {"head": [0.7]}, "brought no head start: it is 1 point behind."),
         ([0.75], {"head": [0.7]}, "after as many.\nThe trained backbone brought no head start."),
         ([0.75], {}, "no stage on the trained backbone"),
