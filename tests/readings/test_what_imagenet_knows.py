@@ -155,5 +155,5 @@ def test_the_summary_and_the_course_quote_these_figures():
     table = readings.beside_the_course("tiny", names, "-1..1", verdicts, CURVE, FIGURES)["here"]
     assert table["the network's own answers"] == "tiny, 4 photos: 50 % fit, 25 % absurd"
     assert table["pixels of a wrong range"] == "1 and 2 of 2 answers change"
-    assert table["classes of your own"] == "0.860 (0.820 to 0.900) on validation photos"
+    assert table["classes of your own"] == "0.860 (0.820 to 0.900) on validation"
     assert table["photos of each class"].endswith("0.85 with 100: means of 2 draws")
