@@ -169,6 +169,7 @@ def test_run_without_the_notebooks_packages_says_what_to_install():
 def test_signals_end_a_run_as_ctrl_c_does():
     code = (
         "import os, signal\nfrom dermaface import cli, pipeline\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup may have started the tests\n"
         "def send(number):\n"
         "    def run(*_, **__):\n"
         "        os.kill(os.getpid(), number)\n"
