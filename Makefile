@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-clients test-browser lab run refresh clothing lock docker-build docker-lab docker-run
+.PHONY: help demo test test-fast test-walkthroughs test-clients test-browser lab run refresh refresh-walkthroughs clothing lock docker-build docker-lab docker-run
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
@@ -34,6 +34,10 @@ test-fast: $(BIN)/.installed ## lint, types, and the tests that convert, train a
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(WORKERS) -m "not slow" tests
+
+# Their guards come with them: tests/test_notebooks.py reads what nbval runs.
+test-walkthroughs: $(BIN)/.installed ## the walkthroughs against their committed outputs (up to ten minutes)
+	$(BIN)/python -m pytest $(WORKERS) notebooks/walkthroughs tests/test_notebooks.py
 
 CLIENTS := .venv-clients
 RUN ?= outputs/demo
@@ -65,8 +69,11 @@ run: $(BIN)/.installed ## run on your photos: make run DATA=FOLDER [ARGS="-p epo
 	@test -n "$(DATA)" || { echo 'Name the folder of photos: make run DATA=FOLDER' >&2; exit 1; }
 	$(BIN)/dermaface run --data "$(DATA)" $(ARGS)
 
-refresh: $(BIN)/.installed ## renew the committed outputs of the notebooks
+refresh: $(BIN)/.installed ## renew the committed outputs of all notebooks
 	$(BIN)/python tests/refresh.py
+
+refresh-walkthroughs: $(BIN)/.installed ## renew those of the walkthroughs alone
+	$(BIN)/python tests/refresh.py --walkthroughs
 
 clothing: $(BIN)/.installed ## renew docs/clothing from a run on the clothing photos: make clothing DATA=FOLDER
 	@test -n "$(DATA)" || { echo 'Name the folder of clothing photos: make clothing DATA=FOLDER' >&2; exit 1; }

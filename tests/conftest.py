@@ -12,6 +12,7 @@ from dermaface.photos.pixels import load_image
 from dermaface.tflite import convert
 from dermaface.tflite import file as tflite_file
 import pytest
+import walkthroughs
 from xdist.scheduler import LoadScopeScheduling
 
 # Where the notebooks' kernels under nbval write; set before the first kernel starts.
@@ -48,7 +49,7 @@ def pytest_xdist_auto_num_workers():
 def group_of(nodeid):
     """Return the group of a test, by its file."""
     file = Path(nodeid.split("::")[0])
-    if file.suffix == ".ipynb":
+    if file.suffix == ".ipynb" and file.parent.name != walkthroughs.FOLDER.name:
         return "notebooks"
     return next((group for group, files in GROUPS.items() if file.stem in files), file.stem)
 
@@ -70,8 +71,14 @@ def pytest_collection_modifyitems(items):
     order = {group: number for number, group in enumerate(GROUPS)}
     items.sort(key=lambda item: order.get(group_of(item.nodeid), len(GROUPS)))
     for item in items:
-        if group_of(item.nodeid) == "notebooks" or SLOW_FIXTURES & set(item.fixturenames):
+        if (
+            item.path.suffix == ".ipynb"
+            or group_of(item.nodeid) == "notebooks"
+            or SLOW_FIXTURES & set(item.fixturenames)
+        ):
             item.add_marker("slow")
+        if item.path in walkthroughs.FILES and (reason := walkthroughs.lacking(item.path.stem)):
+            item.add_marker(pytest.mark.skip(reason=reason))
         if hasattr(item, "cell") and cells.NUMBERS_VARY_TAG in item.cell.metadata.get("tags", []):
             item.sanitize = cells.blank_numbers
 

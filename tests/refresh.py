@@ -1,14 +1,18 @@
 """Renew what is committed of the sample run: the notebooks' outputs and what is made from them.
 
-    make refresh
+    make refresh                (all of it)
+    make refresh-walkthroughs   (the outputs of the walkthroughs alone)
 
 Runs the notebooks in place, writes the figures that training produced into
 tests/expected_metrics.json, and cuts the README's figure out of notebook 05. The bounds of the
-figures stay; it says which figures leave them. Look at the notebooks before you commit.
+figures stay; it says which figures leave them. A walkthrough that lacks something here, such as
+photos, keeps its outputs, and that is said. Look at the notebooks before you commit.
 """
 
 import base64
 import os
+from pathlib import Path
+import sys
 import tempfile
 
 from dermaface import runs
@@ -17,6 +21,7 @@ import expected
 from ipykernel.ipkernel import IPythonKernel
 import nbclient
 import nbformat
+import walkthroughs
 
 ROOT = runs.project_root()
 FIGURE = ROOT / "notebooks" / "answers.jpg"
@@ -25,9 +30,9 @@ FIGURE_TAG = "readme-figure"
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
-def execute(notebook: str) -> None:
+def execute(path: Path) -> None:
     """Run one notebook in place, from its own folder, and leave no timestamps in it."""
-    path = ROOT / "notebooks" / f"{notebook}.ipynb"
+    print(path.stem, flush=True)
     content = nbformat.read(path, as_version=4)
     nbclient.NotebookClient(
         content,
@@ -68,16 +73,26 @@ def readme_figure() -> bytes:
     return base64.b64decode(jpeg)
 
 
-def main() -> None:
-    """Renew everything."""
+def execute_walkthroughs() -> None:
+    """Run in place the walkthroughs that lack nothing here, and say what the others lack."""
+    for path in walkthroughs.FILES:
+        if reason := walkthroughs.lacking(path.stem):
+            print(f"{path.stem}: not renewed ({reason})")
+        else:
+            execute(path)
+
+
+def main(everything: bool) -> None:
+    """Renew everything, or the walkthroughs alone."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DERMAFACE_OUTPUT_ROOT"] = folder
-        for notebook in (*NOTEBOOKS, *FURTHER_NOTEBOOKS):
-            print(notebook, flush=True)
-            execute(notebook)
-        renew_values(runs.open_run("demo"))
-    FIGURE.write_bytes(readme_figure())
+        if everything:
+            for notebook in (*NOTEBOOKS, *FURTHER_NOTEBOOKS):
+                execute(ROOT / "notebooks" / f"{notebook}.ipynb")
+            renew_values(runs.open_run("demo"))
+            FIGURE.write_bytes(readme_figure())
+        execute_walkthroughs()
 
 
 if __name__ == "__main__":
-    main()
+    main(everything="--walkthroughs" not in sys.argv[1:])

@@ -12,17 +12,22 @@ import nbformat
 from nbval.plugin import IPyNbFile
 import pytest
 import refresh
+import walkthroughs
 import yaml
 
 ROOT = runs.project_root()
 RARELY = "# rarely changed"
+NUMBERED = [ROOT / "notebooks" / f"{n}.ipynb" for n in runs.NOTEBOOKS + runs.FURTHER_NOTEBOOKS]
 PARAMETER = re.compile(r"[a-z_0-9]+: (int|float|str|bool|list) = .+  # \S.*")
 
 
-@pytest.fixture(scope="module", params=runs.NOTEBOOKS + runs.FURTHER_NOTEBOOKS)
+@pytest.fixture(scope="module", params=NUMBERED + walkthroughs.FILES, ids=lambda path: path.stem)
 def notebook(request):
-    path = ROOT / "notebooks" / f"{request.param}.ipynb"
-    return path, nbformat.read(path, as_version=4)
+    return request.param, nbformat.read(request.param, as_version=4)
+
+
+def is_numbered(path):
+    return path.parent.name == "notebooks"
 
 
 def code_cells(notebook):
@@ -55,7 +60,7 @@ def test_small_and_without_absolute_paths(notebook):
 
 
 def test_one_literal_parameters_cell_that_papermill_and_the_reader_understand(notebook):
-    _, content = notebook
+    path, content = notebook
     tagged = [c for c in code_cells(content) if "parameters" in c.metadata.get("tags", [])]
     assert len(tagged) == 1
     lines = tagged[0].source.splitlines()
@@ -63,7 +68,11 @@ def test_one_literal_parameters_cell_that_papermill_and_the_reader_understand(no
         assert lines.index(RARELY) <= 10
         lines.remove(RARELY)
     assert len(lines) <= 10 or RARELY in tagged[0].source
-    assert [line.split(":")[0] for line in lines[:3]] == ["run_name", "output_dir", "seed"]
+    first = {line.split(":")[0] for line in lines[:3]}
+    if is_numbered(path):
+        assert first == {"run_name", "output_dir", "seed"}
+    else:  # A walkthrough belongs to no run.
+        assert {"output_dir", "seed"} < first and "run_name" not in tagged[0].source
     for line in lines:
         assert PARAMETER.fullmatch(line), line
         assert line.count("=") == 1, f"papermill drops the help of {line}"
@@ -72,9 +81,11 @@ def test_one_literal_parameters_cell_that_papermill_and_the_reader_understand(no
 
 def test_the_agreed_shape(notebook):
     path, content = notebook
-    number = int(path.stem[:2])
     headings = [c.source.splitlines()[0] for c in content.cells if c.source.startswith("#")]
-    assert headings[0].startswith(f"# {number}. ")
+    if is_numbered(path):
+        assert headings[0].startswith(f"# {int(path.stem[:2])}. ")
+    else:
+        assert re.match(r"# [A-Z]", headings[0])
     opening = content.cells[0].source
     for word in ("**You will**", "**Reads**", "**Writes**", "**Takes**"):
         assert word in opening
@@ -88,6 +99,24 @@ def test_the_agreed_shape(notebook):
     reading = closing.split("## Further reading")[1].split("## Next")[0]
     assert len(re.findall(r"\]\(https?://", reading)) >= 3
     assert 20 <= len(content.cells) <= 45
+
+
+def test_the_readme_and_the_guide_tell_of_every_walkthrough():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in walkthroughs.FILES:
+        assert f"]({path.relative_to(ROOT).as_posix()})" in readme
+
+
+def test_a_walkthrough_writes_into_no_run_and_reads_none():
+    for path in walkthroughs.FILES:
+        source = "".join(c.source for c in code_cells(nbformat.read(path, as_version=4)))
+        assert "open_run" not in source and ".start(" not in source and ".finish(" not in source
+
+
+def test_only_those_who_name_the_walkthroughs_run_them(request):
+    ran = {item.path for item in request.session.items if item.path in walkthroughs.FILES}
+    named = any(walkthroughs.FOLDER.name in argument for argument in request.config.args)
+    assert named or not ran
 
 
 def test_cells_are_short_and_prose_goes_with_them(notebook):
@@ -203,7 +232,7 @@ def nbval_comparison(request, folder, committed, tags):
 def test_all_were_made_by_one_python():
     made_by = {
         nbformat.read(path, as_version=4).metadata["language_info"]["version"]
-        for path in (ROOT / "notebooks").glob("*.ipynb")
+        for path in (ROOT / "notebooks").rglob("*.ipynb")
     }
     assert len(made_by) == 1
 

@@ -725,7 +725,11 @@ def _earlier_pictures(folder: Path) -> list[Path]:
 
 
 def write_sample(
-    folder: str | Path, images_per_class: int = 40, seed: int = 0, defects: bool = True
+    folder: str | Path,
+    images_per_class: int = 40,
+    seed: int = 0,
+    defects: bool = True,
+    class_names: Sequence[str] = (),
 ) -> Path:
     """Write the sample set as a folder of class folders, `CLASS/CLASS_0000.jpg` and so on.
 
@@ -738,14 +742,20 @@ def write_sample(
         seed: 0 or more.
         defects: whether each class gets one more file, `CLASS/CLASS_10000.jpg`, with a defect that
             collections of photos have. `SAMPLE.txt` in the folder lists what is wrong with each.
+        class_names: some of `CLASS_NAMES`; none names all.
 
     Returns:
         The folder as a `Path`.
 
     Raises:
-        ValueError: a number is out of range, or `folder` holds anything but a sample set.
+        ValueError: a number is out of range, a class is not drawn here, or `folder` holds anything
+            but a sample set.
     """
-    folder = Path(folder)
+    folder, class_names = Path(folder), class_names or CLASS_NAMES
+    if unknown := sorted(set(class_names) - set(CLASS_NAMES)):
+        raise ValueError(
+            f"There is no drawn class {unknown[0]!r}. There are: {', '.join(CLASS_NAMES)}."
+        )
     if not 1 <= images_per_class <= MOST_PER_CLASS or seed < 0:
         raise ValueError(
             f"The sample set takes 1 to {MOST_PER_CLASS} images_per_class and a seed of 0 or more, "
@@ -756,8 +766,9 @@ def write_sample(
     stale = set(_earlier_pictures(folder))
     folder.mkdir(parents=True, exist_ok=True)
     # The marker comes first, so that a set whose writing was cut short can be written again.
-    (folder / MARKER).write_text("\n".join(_notes(defects)) + "\n", encoding="utf-8")
-    for name in CLASS_NAMES:
+    notes = "\n".join(_notes(class_names if defects else ()))
+    (folder / MARKER).write_text(notes + "\n", encoding="utf-8")
+    for name in class_names:
         (folder / name).mkdir(exist_ok=True)
         for k in range(images_per_class):
             path = folder / _picture_name(name, k)
@@ -772,12 +783,12 @@ def write_sample(
     return folder
 
 
-def _notes(defects: bool) -> list[str]:
+def _notes(with_defects: Sequence[str]) -> list[str]:
     """Return the lines of `SAMPLE.txt`: one for each planted file, after what the set is."""
     lines = [f"{TITLE}.", NOTICE]
-    if defects:
+    if with_defects:
         lines += ["", "One file of each class was given a defect, for you to find:"]
-        lines += [f"{_picture_name(n, PLANTED_NUMBER)}: {PLANTED[n]}" for n in CLASS_NAMES]
+        lines += [f"{_picture_name(n, PLANTED_NUMBER)}: {PLANTED[n]}" for n in with_defects]
     return lines
 
 

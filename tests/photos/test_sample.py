@@ -145,6 +145,18 @@ def test_pictures_depend_on_seed_class_and_number_alone(tmp_path):
     assert len(set(pictures)) == len(pictures) == 33
 
 
+def test_some_of_the_classes_are_the_same_pictures(tmp_path):
+    two = sample.write_sample(tmp_path / "two", 1, class_names=("wrinkles", "acne"))
+    every = sample.write_sample(tmp_path / "all", 1)
+    assert sorted(p.name for p in two.iterdir()) == ["SAMPLE.txt", "acne", "wrinkles"]
+    assert sample.is_sample(two)
+    for file in two.glob("*/*"):
+        assert file.read_bytes() == (every / file.relative_to(two)).read_bytes()
+    with pytest.raises(ValueError, match=r"no drawn class 'acme'\. There are: acne, "):
+        sample.write_sample(tmp_path / "none", 1, class_names=["acme"])
+    assert not (tmp_path / "none").exists()
+
+
 def test_an_earlier_set_is_replaced(tmp_path):
     """Leave nothing of a larger set of another seed, no planted file, but leave hidden files."""
     once = written(sample.write_sample(tmp_path / "once", 1, seed=2, defects=False))

@@ -1,0 +1,30 @@
+"""Where the walkthroughs lie, and what this computer lacks to run them.
+
+`make test` reads them (tests/test_notebooks.py) and does not run them; `make test-walkthroughs` and
+`make refresh` run those that lack nothing here.
+"""
+
+import os
+from pathlib import Path
+
+from dermaface import runs
+from dermaface.model import backbones
+
+FOLDER = runs.project_root() / "notebooks" / "walkthroughs"
+FILES = sorted(FOLDER.glob("*.ipynb"))
+# Walkthroughs on real photos, with weights that are not the project's; the others draw their own.
+ON_CLOTHING = {"what_imagenet_knows"}
+
+
+def lacking(walkthrough: str) -> str:
+    """Return why a walkthrough cannot run here, or "" if it can."""
+    if walkthrough not in ON_CLOTHING:
+        return ""
+    photos = os.environ.get("DERMAFACE_TEST_DATA", "")
+    if not photos or not (Path(photos) / "clothing").is_dir():
+        return "real photos: DERMAFACE_TEST_DATA does not name a folder with clothing/ in it"
+    weights = backbones.published_weights_path("mobilenet_v2")
+    with_top = weights.with_name(weights.name.replace("_no_top", ""))
+    if not with_top.is_file():
+        return f"real weights: KERAS_HOME does not hold {with_top.name}"
+    return ""
