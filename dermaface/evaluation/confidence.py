@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from dermaface.evaluation.scores import accuracy_interval, probabilities_of
-from dermaface.runs import Run
 import numpy as np
 import pandas as pd
 import scipy.optimize
@@ -214,8 +213,8 @@ def fit_set_threshold(
 ) -> float:
     """Return from which probability on a class belongs to the set of possible ones.
 
-    Split conformal prediction (Sadinle, Lei and Wasserman 2019): a new photo of the same kind has
-    its true class in its set with probability `set_coverage`. The temperature was fitted to these
+    Split conformal prediction: a new photo of the same kind has its true class in its set with
+    probability `set_coverage`. The temperature was fitted to these
     very photos, so for each fifth of them, whole groups at a time, it is fitted anew on the others.
 
     Args:
@@ -238,27 +237,43 @@ def fit_set_threshold(
         here = fold == number
         own = fit_temperature(before[~here], truth[~here])
         scores[here] = soften(before[here], own)[range(here.sum()), truth[here]]
-    rank = int(np.floor((len(truth) + 1) * (1 - set_coverage)))
+    return set_threshold(scores, set_coverage)
+
+
+def set_threshold(scores: np.ndarray, set_coverage: float) -> float:
+    """Return the threshold of split conformal prediction (Sadinle, Lei and Wasserman 2019).
+
+    Args:
+        scores: (n,), the probability that each photo's true class was given.
+        set_coverage: share of sets that shall hold the truth, 0..1.
+
+    Returns:
+        A probability; 0 if there are too few photos for such a coverage.
+    """
+    rank = int(np.floor((len(scores) + 1) * (1 - set_coverage) + 1e-9))
     return float(np.sort(scores)[rank - 1]) if rank else 0.0
 
 
 def choose_limits(
-    run: Run, predictions: pd.DataFrame, wanted: Mapping[str, float]
+    predictions: pd.DataFrame,
+    class_names: Sequence[str],
+    wanted: Mapping[str, float],
+    temperature: float = 1.0,
 ) -> tuple[dict[str, float], Trust, pd.DataFrame]:
     """Choose both limits that a file carries: when it is sure, and which classes are possible.
 
     Args:
-        run: its `labels.txt` is read, and the temperature in `run.json`.
-        predictions: of its validation photos, as from `scores.prediction_frame`.
+        predictions: of validation photos, as from `scores.prediction_frame`.
+        class_names: the classes in index order.
         wanted: `min_confidence` (0 chooses it), `sure_accuracy` and `set_coverage`, each 0..1.
+        temperature: the one that the probabilities have, fitted to these very photos.
 
     Returns:
         The wanted ones, with `min_confidence` as chosen and `set_threshold`, as the file carries
         them; what `choose_confidence` found; and the table by which it chose (`coverage_frame`).
     """
-    probabilities = probabilities_of(predictions, run.class_names)
-    truth = predictions["label"].map(run.class_names.index).to_numpy()
-    temperature = run.read()["temperature"]
+    probabilities = probabilities_of(predictions, class_names)
+    truth = predictions["label"].map(list(class_names).index).to_numpy()
     found = choose_confidence(probabilities, truth, wanted["sure_accuracy"])
     limits = {
         "min_confidence": wanted["min_confidence"] or found.min_confidence,

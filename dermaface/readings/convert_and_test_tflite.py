@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from dermaface.readings.words import counted, listed, percent, strange
 
 if TYPE_CHECKING:
-    from dermaface.evaluation.confidence import Trust
     import numpy as np
     import pandas as pd
 
@@ -321,17 +320,22 @@ def recall_changes(rows: "pd.DataFrame", predictions: "pd.DataFrame") -> str:
     return "\n".join(told) or "On balance, no class lost or gained recall."
 
 
-def limits(trust: Mapping[str, float], found: "Trust", plain: float) -> str:
+def limits(trust: Mapping[str, float], found: Any, plain: float) -> str:
     """Say from which probabilities on an answer is sure and a class possible.
 
     Args:
         trust: the limits, as from `confidence.choose_limits`.
-        found: what it found out about sure answers.
+        found: what it found out about sure answers, a `confidence.Trust`.
         plain: the limit of sets if the temperature were not fitted anew.
     """
     wanted = f"{100 * trust['sure_accuracy']:.0f} %"
     counts = f"{found.sure} of {counted(found.photos, 'answer')}"
-    if found.reached:
+    if found.reached and not found.min_confidence:
+        said = (
+            f"Every answer is sure: {found.right} of {found.photos} are right, and the interval "
+            f"begins at {100 * found.low:.1f} %;\nyou asked for {wanted}."
+        )
+    elif found.reached:
         said = (
             f"Sure from {found.min_confidence:.2f} on: {counts}, and {found.right} of these are "
             "right.\n"

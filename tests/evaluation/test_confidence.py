@@ -2,9 +2,11 @@
 
 from dermaface.evaluation import confidence, scores
 from dermaface.evaluation.scores import accuracy_interval
+from mapie.classification import SplitConformalClassifier
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
 
 
 def drawn(count=4000, classes=5, temperature=1.0, seed=0):
@@ -105,20 +107,53 @@ def test_sets_hold_the_truth_of_new_photos_as_often_as_they_should(coverage):
     assert np.mean(sizes) < 4
 
 
-def test_the_threshold_of_sets_is_that_of_split_conformal_prediction():
-    # What mapie's LAC score does: the quantile of 1 - p(truth) with the correction for n photos.
+class Given(ClassifierMixin, BaseEstimator):
+    """A classifier whose photos are its own probabilities, for mapie."""
+
+    def __init__(self, classes=5):
+        self.classes = classes
+        self.classes_ = np.arange(classes)
+
+    def fit(self, x, y):
+        return self
+
+    def predict_proba(self, x):
+        return np.asarray(x)
+
+    def predict(self, x):
+        return np.asarray(x).argmax(axis=1)
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+
+@pytest.mark.parametrize("coverage", [0.8, 0.9, 0.95])
+@pytest.mark.parametrize("count", [60, 199, 200, 341])
+def test_sets_are_those_that_mapie_finds(coverage, count):
+    given, truth = drawn(count + 300, seed=count)
+    classes = given.shape[1]
+    reference = SplitConformalClassifier(
+        Given(classes), confidence_level=coverage, conformity_score="lac", prefit=True
+    ).conformalize(given[:count], truth[:count])
+    _, expected = reference.predict_set(given[count:])
+    threshold = confidence.set_threshold(given[range(count), truth[:count]], coverage)
+    found = given[count:] >= threshold
+    assert (found == expected[:, :, 0]).all()
+    # Ours always hold the likeliest class, where those of mapie may be empty.
+    ours = confidence.in_set(given[count:], threshold).sum(axis=1)
+    assert (ours == np.maximum(found.sum(axis=1), 1)).all()
+
+
+def test_each_fold_of_photos_is_scored_with_the_temperature_of_the_others():
     given, truth = drawn(199, seed=3)
     folds = np.arange(199) % confidence.FOLDS
     scores = np.empty(199)
     for number in range(confidence.FOLDS):
         here = folds == number
         own = confidence.fit_temperature(given[~here], truth[~here])
-        calm = confidence.soften(given[here], own)
-        scores[here] = 1 - calm[range(here.sum()), truth[here]]
-    level = np.ceil(200 * 0.9) / 199
-    quantile = np.quantile(scores, level, method="higher")
+        scores[here] = confidence.soften(given[here], own)[range(here.sum()), truth[here]]
     found = confidence.fit_set_threshold(given, truth, range(199), 0.9)
-    assert found == pytest.approx(1 - quantile)
+    assert found == pytest.approx(confidence.set_threshold(scores, 0.9))
     # With so few photos nothing can be promised, so every class belongs to every set.
     assert confidence.fit_set_threshold(given[:10], truth[:10], range(10), 0.95) == 0.0
 

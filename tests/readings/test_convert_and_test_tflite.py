@@ -367,6 +367,15 @@ def test_limits_are_told_with_what_they_rest_on(trust, reached, said):
     assert said in readings.limits(TRUST | trust, found, 0.04)
 
 
+def test_a_model_that_is_good_enough_without_a_limit_is_told():
+    found = confidence.Trust(0.0, True, sure=62, right=61, photos=62, low=0.914)
+    said = readings.limits(TRUST | {"sure_accuracy": 0.9, "min_confidence": 0.0}, found, 0.04)
+    assert said.startswith(
+        "Every answer is sure: 61 of 62 are right, and the interval begins at 91.4 %;\nyou asked "
+        "for 90 %.\nClasses from"
+    )
+
+
 def test_calibration_errors_of_model_and_file_are_told():
     told = readings.calibrated({"before": 0.027, "now": 0.03, "chance": 0.041}, "test")
     assert told.startswith("Expected calibration error on test: Keras 0.027, the file 0.030;")
