@@ -219,8 +219,12 @@ def test_a_kernel_that_dies_is_reported_in_one_paragraph_with_its_last_words(
     )
     monkeypatch.setattr(pipeline, "notebook_path", lambda name: tmp_path / "dies.ipynb")
     (tmp_path / "run").mkdir()
-    with pytest.raises(pipeline.PipelineError, match="its kernel died") as caught:
-        pipeline._run_notebook(Run(tmp_path / "run"), NOTEBOOKS[2], {"run_name": "run"})
+    run = Run(tmp_path / "run")
+    with (
+        pipeline._start_kernel() as kernel,
+        pytest.raises(pipeline.PipelineError, match="its kernel died") as caught,
+    ):
+        pipeline._run_notebook(run, NOTEBOOKS[2], {"run_name": "run"}, kernel)
     for word in (NOTEBOOKS[2], "memory", "smaller batch_size", str(tmp_path / "run")):
         assert word in str(caught.value)
     last = ["Its last words:", "from Python", "terminate called: no room for the tensor"]
@@ -242,7 +246,9 @@ def test_a_terminated_run_shuts_its_kernel_down(tmp_path):
         "import sys\nfrom pathlib import Path\nfrom dermaface import cli, pipeline, runs\n"
         f"pipeline.notebook_path = lambda name: Path({str(tmp_path)!r}) / 'waits.ipynb'\n"
         f"run = runs.open_run('run', {str(tmp_path)!r})\n"
-        "pipeline.run = lambda *_, **__: pipeline._run_notebook(run, 'waits', {})\n"
+        "def wait(*_, **__):\n    with pipeline._start_kernel() as kernel:\n"
+        "        pipeline._run_notebook(run, 'waits', {}, kernel)\n"
+        "pipeline.run = wait\n"
         "sys.exit(cli.main(['run']))"
     )
     process = psutil.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
@@ -318,8 +324,11 @@ def test_the_gate_fails_a_run_whose_file_does_not_answer_like_the_model(quick, q
     parameters = pipeline.assign_parameters(
         quick | {"run_name": "broken", "output_dir": str(tmp_path)}
     )
-    with pytest.raises(pipeline.PipelineError, match="Nothing is released") as caught:
-        pipeline._run_notebook(copy, NOTEBOOKS[4], parameters[NOTEBOOKS[4]])
+    with (
+        pipeline._start_kernel() as kernel,
+        pytest.raises(pipeline.PipelineError, match="Nothing is released") as caught,
+    ):
+        pipeline._run_notebook(copy, NOTEBOOKS[4], parameters[NOTEBOOKS[4]], kernel)
     assert not copy.path("release").exists()
     assert "int8 loses" in str(caught.value)
 
