@@ -2,7 +2,7 @@
 
 import ast
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 import contextlib
 import difflib
 import math
@@ -13,14 +13,14 @@ import shutil
 import subprocess
 import tempfile
 import time
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 from dermaface import report, runs
 from dermaface.model import backbones
 from dermaface.photos import images
 from dermaface.quiet import quiet
 from dermaface.runs import NOTEBOOKS, SHARED_PARAMETERS, Run
-from jupyter_client import AsyncKernelManager
+from jupyter_client import KernelManager
 import papermill
 import yaml
 
@@ -69,7 +69,10 @@ KERNEL_ARGUMENTS = [
     "--IPKernelApp.capture_fd_output=False",
     "--IPKernelApp.quiet=False",
     "--IPKernelApp.log_level=ERROR",
+    "--HistoryManager.hist_file=:memory:",
 ]
+# What takes a kernel longest to import; `and None`, so that nothing is displayed.
+PRELOAD = "[__import__(f'dermaface.{name}') for name in ('quiet_tensorflow', 'plots')] and None"
 
 
 class PipelineError(ValueError):
@@ -273,14 +276,49 @@ def _run_notebooks(
     Raises:
         PipelineError: one failed.
     """
-    for number, notebook in enumerate(NOTEBOOKS):
-        # Notebook 01 always runs: what it reads is the folder of photos itself.
-        if resume and number > 0 and run.is_finished(notebook, parameters[notebook]):
-            say(f"[{number + 1}/5] {notebook}: unchanged, not run again")
-            continue
-        head = f"[{number + 1}/5] {notebook}: "
-        seconds = _run_notebook(run, notebook, parameters[notebook], Progress(say, head))
-        say(f"{head}{seconds:.0f} s")
+    with contextlib.ExitStack() as kernels:
+        # While a notebook runs, the next one's kernel starts and imports TensorFlow.
+        kernel = kernels.enter_context(_start_kernel())
+        for number, notebook in enumerate(NOTEBOOKS):
+            # Notebook 01 always runs: what it reads is the folder of photos itself.
+            if resume and number > 0 and run.is_finished(notebook, parameters[notebook]):
+                say(f"[{number + 1}/5] {notebook}: unchanged, not run again")
+                continue
+            now, head = kernel, f"[{number + 1}/5] {notebook}: "
+            if number + 1 < len(NOTEBOOKS):
+                kernel = kernels.enter_context(_start_kernel(PRELOAD))
+            progress = Progress(say, head)
+            seconds = _run_notebook(run, notebook, parameters[notebook], now, progress)
+            say(f"{head}{seconds:.0f} s")
+
+
+class Kernel(NamedTuple):
+    """A Jupyter kernel, and what it writes to standard error, above all its last words."""
+
+    manager: KernelManager
+    words: IO[bytes]
+
+
+@contextlib.contextmanager
+def _start_kernel(first: str = "") -> Iterator[Kernel]:
+    """Start a kernel for a notebook, which runs `first` before anything else.
+
+    It is shut down afterwards, if it still runs.
+    """
+    manager = KernelManager(client_class="jupyter_client.asynchronous.AsyncKernelClient")
+    with tempfile.TemporaryFile() as words:
+        manager.start_kernel(
+            extra_arguments=[*KERNEL_ARGUMENTS, f"--IPKernelApp.exec_lines={first}"],
+            cwd=runs.project_root() / "notebooks",
+            stdout=subprocess.DEVNULL,
+            stderr=words,
+            # Without this, its debugger, which nobody uses here, prints a warning.
+            env=os.environ | {"PYDEVD_DISABLE_FILE_VALIDATION": "1"},
+        )
+        try:
+            yield Kernel(manager, words)
+        finally:
+            manager.shutdown_kernel(now=True)
 
 
 def _check_folder(run: Run, resume: bool, data: str) -> None:
@@ -379,7 +417,11 @@ class Progress:
 
 
 def _run_notebook(
-    run: Run, notebook: str, parameters: Mapping[str, object], progress: Progress | None = None
+    run: Run,
+    notebook: str,
+    parameters: Mapping[str, object],
+    kernel: Kernel,
+    progress: Progress | None = None,
 ) -> float:
     """Execute one notebook into the run folder and return the seconds it took.
 
@@ -390,36 +432,23 @@ def _run_notebook(
     output.parent.mkdir(exist_ok=True)
     started = time.monotonic()
     failure, last_words = None, []
-    # papermill's own log would repeat what is said below.
-    with quiet(), tempfile.TemporaryFile() as words:
-
-        class KernelManager(AsyncKernelManager):
-            """Keeps what a kernel says on standard error, above all its last words."""
-
-            # jupyter_client's asynchronous manager breaks its parent's signature in the same way.
-            async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
-                # Without this, its debugger, which nobody uses here, prints a warning.
-                environment = os.environ | {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-                await super().start_kernel(
-                    stdout=subprocess.DEVNULL, stderr=words, env=environment, **options
-                )
-
+    with quiet():  # papermill's own log would repeat what is said below.
         try:
             papermill.execute_notebook(
                 notebook_path(notebook),
                 output,
                 parameters=dict(parameters),
                 kernel_name="python3",
-                cwd=notebook_path(notebook).parent,
                 progress_bar=False,
                 stdout_file=progress,
-                kernel_manager_class=KernelManager,
-                extra_arguments=KERNEL_ARGUMENTS,
+                km=kernel.manager,
             )
         except (papermill.PapermillExecutionError, RuntimeError) as error:
             failure = error
-            words.seek(max(0, words.seek(0, os.SEEK_END) - 5000))
-            last_words = words.read().decode(errors="replace").strip().splitlines()[-10:]
+            kernel.words.seek(max(0, kernel.words.seek(0, os.SEEK_END) - 5000))
+            last_words = kernel.words.read().decode(errors="replace").strip().splitlines()[-10:]
+        finally:
+            kernel.manager.shutdown_kernel()  # not killed: it may have temporary files to remove
     if isinstance(failure, papermill.PapermillExecutionError):
         # The project's own errors speak for themselves; others are named.
         kind = "" if failure.ename in ("ValueError", "GateError") else f"{failure.ename}: "

@@ -14,10 +14,11 @@ import awkward
 import clothing
 from dermaface import cli, pipeline, runs
 from dermaface.model import hub
-from dermaface.photos import sample
+from dermaface.photos import images, sample
 from dermaface.photos.splits import SPLITS
 from dermaface.runs import NOTEBOOKS, Run
 import nbformat
+import numpy as np
 import pandas as pd
 import papermill
 from PIL import Image
@@ -166,26 +167,32 @@ def test_the_page_of_the_clothing_run_says_what_the_report_says(quick_run, tmp_p
     assert all(f'{name}"' in page or f"]({name})" in page for name in pictures)
 
 
-def test_a_folder_full_of_awkward_files_goes_through(quick, tmp_path, capsys):
+def test_a_folder_full_of_awkward_files_goes_through(quick, tmp_path):
     awkward.write_folder(tmp_path / "data")
     drawn = sample.write_sample(tmp_path / "drawn", 14, defects=False)
     for theirs, ours in {"acne": "cats", "wrinkles": "dogs"}.items():
         for file in (drawn / theirs).iterdir():
             shutil.copy(file, tmp_path / "data" / ours)
-    arguments = ["run", "--data", str(tmp_path / "data"), "--output-dir", str(tmp_path / "out")]
-    free = {"min_agreement": 0, "max_accuracy_drop": 1, "split_seed": 1}
-    for name, value in (quick | free).items():
-        arguments += ["-p", name, str(value)]
-    status = cli.main(arguments)
-    err = capsys.readouterr().err
-    assert status == 0, err
-    table = pd.read_csv(tmp_path / "out" / "data" / "images.csv", keep_default_na=False)
+    given = quick | {"data": str(tmp_path / "data"), "output_dir": str(tmp_path), "split_seed": 1}
+    run = runs.open_run("awkward", tmp_path)
+    parameters = pipeline.assign_parameters(given | {"run_name": "awkward"})[NOTEBOOKS[0]]
+    with pipeline._start_kernel() as kernel:
+        pipeline._run_notebook(run, NOTEBOOKS[0], parameters, kernel)
+    table = pd.read_csv(run.path("images.csv"), keep_default_na=False)
     assert len(table) == 2 * (len(awkward.KEPT) + len(awkward.EXCLUDED) + 14)
     assert (table["status"] == "excluded").sum() == 2 * len(awkward.EXCLUDED)
     # All kept awkward files show one picture, so they are copies and lie in one split.
     copies = table[table["copies"] != ""]
     assert len(copies) > len(awkward.KEPT)
     assert copies.groupby("copies")["split"].nunique().max() == 1
+    # The other notebooks read all that is kept in this way.
+    from dermaface.training import datasets
+
+    kept = images.read_images(run, *SPLITS)
+    order = datasets.Order(8)
+    batches = datasets.make_dataset(kept, run.data_root, run.class_names, 32, order)
+    pixels = np.concatenate([batch for batch, _ in batches.as_numpy_iterator()])
+    assert len(pixels) == 2 * (len(awkward.KEPT) + 14) and np.isfinite(pixels).all()
 
 
 def test_a_home_folder_that_cannot_be_written_to_leaves_no_chatter(quick_run):
@@ -219,8 +226,12 @@ def test_a_kernel_that_dies_is_reported_in_one_paragraph_with_its_last_words(
     )
     monkeypatch.setattr(pipeline, "notebook_path", lambda name: tmp_path / "dies.ipynb")
     (tmp_path / "run").mkdir()
-    with pytest.raises(pipeline.PipelineError, match="its kernel died") as caught:
-        pipeline._run_notebook(Run(tmp_path / "run"), NOTEBOOKS[2], {"run_name": "run"})
+    run = Run(tmp_path / "run")
+    with (
+        pipeline._start_kernel() as kernel,
+        pytest.raises(pipeline.PipelineError, match="its kernel died") as caught,
+    ):
+        pipeline._run_notebook(run, NOTEBOOKS[2], {"run_name": "run"}, kernel)
     for word in (NOTEBOOKS[2], "memory", "smaller batch_size", str(tmp_path / "run")):
         assert word in str(caught.value)
     last = ["Its last words:", "from Python", "terminate called: no room for the tensor"]
@@ -242,7 +253,9 @@ def test_a_terminated_run_shuts_its_kernel_down(tmp_path):
         "import sys\nfrom pathlib import Path\nfrom dermaface import cli, pipeline, runs\n"
         f"pipeline.notebook_path = lambda name: Path({str(tmp_path)!r}) / 'waits.ipynb'\n"
         f"run = runs.open_run('run', {str(tmp_path)!r})\n"
-        "pipeline.run = lambda *_, **__: pipeline._run_notebook(run, 'waits', {})\n"
+        "def wait(*_, **__):\n    with pipeline._start_kernel() as kernel:\n"
+        "        pipeline._run_notebook(run, 'waits', {}, kernel)\n"
+        "pipeline.run = wait\n"
         "sys.exit(cli.main(['run']))"
     )
     process = psutil.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
@@ -256,21 +269,8 @@ def test_a_terminated_run_shuts_its_kernel_down(tmp_path):
     assert not psutil.pid_exists(int(pid.read_text()[:-1]))
 
 
-def test_resume_runs_only_what_changed(quick, quick_run):
-    run, _ = quick_run
-    said = []
-    parameters = quick | {"run_name": run.name, "output_dir": str(run.folder.parent)}
-    before = run.path("model.keras").read_bytes()
-    pipeline.run(parameters | {"calibration_images": 15}, resume=True, say=said.append)
-    assert [line.endswith("not run again") for line in said[:5]] == (
-        [False, True, True, True, False]
-    )
-    assert run.path("model.keras").read_bytes() == before
-    assert run.parameters("05_convert_and_test_tflite")["calibration_images"] == 15
-
-
 def test_a_run_killed_in_training_is_resumed_and_ends_with_the_same_figures(
-    quick, quick_run, tmp_path
+    quick, quick_run, tmp_path, monkeypatch
 ):
     undisturbed, _ = quick_run
     arguments = ["run", "--output-dir", str(tmp_path), "--run-name", "killed"]
@@ -288,7 +288,15 @@ def test_a_run_killed_in_training_is_resumed_and_ends_with_the_same_figures(
     (tmp_path / "killed" / "scratch.csv").write_text("of an earlier run")
     (tmp_path / "killed" / f"{runs.TEMPORARY_PREFIX}left" / "half").mkdir(parents=True)
 
-    assert cli.main([*arguments, "--resume"]) == 0
+    run_notebook = pipeline._run_notebook
+
+    def all_but_the_last(run, notebook, *rest):
+        if notebook == NOTEBOOKS[-1]:
+            raise KeyboardInterrupt
+        return run_notebook(run, notebook, *rest)
+
+    monkeypatch.setattr(pipeline, "_run_notebook", all_but_the_last)
+    assert cli.main([*arguments, "--resume"]) == 130
     run = Run(tmp_path / "killed")
     for name in ("history.csv", "predictions.csv", "metrics.json"):
         assert run.path(name).read_bytes() == undisturbed.path(name).read_bytes(), name
@@ -318,10 +326,26 @@ def test_the_gate_fails_a_run_whose_file_does_not_answer_like_the_model(quick, q
     parameters = pipeline.assign_parameters(
         quick | {"run_name": "broken", "output_dir": str(tmp_path)}
     )
-    with pytest.raises(pipeline.PipelineError, match="Nothing is released") as caught:
-        pipeline._run_notebook(copy, NOTEBOOKS[4], parameters[NOTEBOOKS[4]])
+    with (
+        pipeline._start_kernel() as kernel,
+        pytest.raises(pipeline.PipelineError, match="Nothing is released") as caught,
+    ):
+        pipeline._run_notebook(copy, NOTEBOOKS[4], parameters[NOTEBOOKS[4]], kernel)
     assert not copy.path("release").exists()
     assert "int8 loses" in str(caught.value)
+
+
+def test_resume_runs_only_what_changed_and_a_refused_run_has_a_report(quick, quick_run):
+    run, _ = quick_run  # Without a release from here on.
+    given = quick | {"run_name": run.name, "output_dir": str(run.folder.parent), "max_bytes": 1000}
+    said, before = [], run.path("model.keras").read_bytes()
+    with pytest.raises(pipeline.PipelineError, match="Nothing is released"):
+        pipeline.run(given, resume=True, say=said.append)
+    assert [line.endswith("not run again") for line in said] == [False, True, True, True]
+    assert run.path("model.keras").read_bytes() == before
+    first = run.path("report.html").read_text(encoding="utf-8").split('<nav id="contents">')[0]
+    assert "Do not ship: the gate refused every file" in first and "Missing: release/" in first
+    assert "Accuracy of the trained model" in first and "not released" in first
 
 
 def test_papermill_by_hand_from_another_folder(quick_run, tmp_path, monkeypatch):
@@ -334,16 +358,6 @@ def test_papermill_by_hand_from_another_folder(quick_run, tmp_path, monkeypatch)
         progress_bar=False,
     )
     assert run.parameters(NOTEBOOKS[3])["num_mistakes"] == 2
-
-
-def test_a_run_that_the_gate_refuses_has_a_report_all_the_same(quick, quick_run):
-    run, _ = quick_run  # Without a release from here on.
-    given = quick | {"run_name": run.name, "output_dir": str(run.folder.parent), "max_bytes": 1000}
-    with pytest.raises(pipeline.PipelineError, match="Nothing is released"):
-        pipeline.run(given, resume=True, say=lambda line: None)
-    first = run.path("report.html").read_text(encoding="utf-8").split('<nav id="contents">')[0]
-    assert "Do not ship: the gate refused every file" in first and "Missing: release/" in first
-    assert "Accuracy of the trained model" in first and "not released" in first
 
 
 def fail(capsys, *arguments):

@@ -226,7 +226,8 @@ def test_sharp_pictures_are_not_taken_for_blurred_or_dark(drawn_sets):
     root, frame = images.find_images(drawn_sets[0])
     frame = images.check_images(root, frame, blur_threshold=4.0)
     assert set(frame["status"]) == {"kept"} and set(frame["flags"]) == {""}
-    assert len(copies.find_copies(root, frame)) == 0
+    first = frame.groupby("label").head(12)
+    assert len(copies.find_copies(root, first)) == 0
 
 
 def test_every_class_spans_light_to_dark(drawn_sets):
