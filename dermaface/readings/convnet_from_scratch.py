@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 # A validation loss a tenth above its lowest has risen; less may be a wobble.
 CLEARLY = 1.1
+# What two ways to compute the same 32-bit probability may differ by.
+ROUNDING = 1e-6
 # A layer that learns nothing is a step; the first one, which scales the pixels, is the data.
 BOXES = {"Rescaling": "data", "Conv2D": "learns", "Dense": "learns"}
 
@@ -214,10 +216,9 @@ def fresh(table: "pd.DataFrame", count: int, at_chosen: "pd.Series", wanted: flo
         ((table["low"] <= table["held back"]) & (table["held back"] <= table["high"])).sum()
     )
     return (
-        f"On {counted(count, 'photo')} that nothing was chosen by, {inside} of {len(table)} "
-        f"{'accuracies lies' if inside == 1 else 'accuracies lie'} where\nthe held-back photos had "
-        f"put them, within the 95 % interval. The threshold that was\nchosen for a recall of "
-        f"{wanted:.2f} has {at_chosen['recall']:.2f} here "
+        f"On {counted(count, 'photo')} that nothing was chosen by. Held-back accuracies within the "
+        f"95 % interval\nof the fresh ones: {inside} of {len(table)}. The threshold chosen for a "
+        f"recall of {wanted:.2f} has {at_chosen['recall']:.2f}\nhere "
         f"({at_chosen['low']:.2f} to {at_chosen['high']:.2f})."
     )
 
@@ -232,7 +233,7 @@ def saved(before: "np.ndarray", after: "np.ndarray", size: int, names: Sequence[
         names: of a new model before and after `clear_session`.
     """
     change = float(abs(before - after).max())
-    answers = "the same answers" if change == 0 else f"answers up to {change:.1g} apart"
+    answers = "the same answers" if change < ROUNDING else f"answers up to {change:.1g} apart"
     counting = "starts again" if len(names[1]) < len(names[0]) else "goes on"
     return (
         f"{size / 1000:,.0f} KB on disk. Loaded again, it gives {answers} on "
