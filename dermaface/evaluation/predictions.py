@@ -50,13 +50,14 @@ def judge_yes_or_no(
     Args:
         model: from pixels to (n, 1).
         images: rows of `images.csv`.
-        pixels: of these images, (n, size, size, 3), 0..255.
+        pixels: of these images, (n, size, size, 3), 0..255; all at once, so not too many.
         class_names: the two classes; the second is "yes".
 
     Returns:
         As from `scores.prediction_frame`; at 0.5 exactly, the answer is the first class.
     """
-    yes = model.predict(pixels, verbose=0)
+    # Called once for all, a small network need not be compiled for `predict`.
+    yes = np.asarray(model(pixels, training=False))
     return prediction_frame(images, np.hstack([1 - yes, yes]), class_names)
 
 

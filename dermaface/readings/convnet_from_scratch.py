@@ -32,9 +32,10 @@ def photos(train: "pd.DataFrame", validation: "pd.DataFrame", classes: Sequence[
 
 def boxes(names: Sequence[str], shapes: Sequence[Sequence[int]]) -> list[tuple[str, str]]:
     """Return layers, with the shapes of what they hand on, as boxes for `plots.diagram`."""
+    lines = [name.replace("Pooling", "\nPooling") for name in names]  # fits the box
     return [
-        (f"{name}\n{' x '.join(map(str, shape))}", BOXES.get(name, "step"))
-        for name, shape in zip(names, shapes, strict=True)
+        (f"{line}\n{' x '.join(map(str, shape))}", BOXES.get(name, "step"))
+        for name, line, shape in zip(names, lines, shapes, strict=True)
     ]
 
 

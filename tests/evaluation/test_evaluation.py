@@ -248,11 +248,11 @@ def test_the_highest_threshold_with_a_recall_is_chosen(recall, threshold):
 
 def test_the_answers_of_one_unit_make_a_table(predictions):
     class Model:
-        def predict(self, pixels, verbose):
-            return pixels[:, :1]
+        def __call__(self, pixels, training):
+            return pixels[:, 1:] if training else pixels[:, :1]
 
     photos = predictions[:3].assign(copies="", scene="")
-    frame = judge_yes_or_no(Model(), photos, np.array([[0.2], [0.7], [0.5]]), ["a", "b"])
+    frame = judge_yes_or_no(Model(), photos, np.array([[0.2, 1], [0.7, 1], [0.5, 1]]), ["a", "b"])
     assert frame["predicted"].tolist() == ["a", "b", "a"]
     assert frame["p_b"].tolist() == [0.2, 0.7, 0.5]
 

@@ -15,7 +15,7 @@ def test_photos():
 
 def test_boxes():
     boxes = readings.boxes(["Conv2D", "MaxPooling2D"], [(62, 62, 16), (31, 31, 16)])
-    assert boxes == [("Conv2D\n62 x 62 x 16", "learns"), ("MaxPooling2D\n31 x 31 x 16", "step")]
+    assert boxes == [("Conv2D\n62 x 62 x 16", "learns"), ("Max\nPooling2D\n31 x 31 x 16", "step")]
 
 
 def test_layers():
