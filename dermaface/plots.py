@@ -420,6 +420,7 @@ def seed_spread(measured: Mapping[str, pd.DataFrame]) -> None:
             axes.plot(figures[column].mean(), position, "|", color="#444444", markersize=14)
         axes.set_yticks(range(len(measured)), list(measured))
         axes.set(xlabel=label, ylim=(len(measured) - 0.5, -0.5))
+        axes.locator_params(axis="x", nbins=5)
     panels[0].set_xlim(left=0)
     plt.show()
 

@@ -318,7 +318,7 @@ def keep_if_better(
 
 def train_in_order(
     model: keras.Model,
-    order: Sequence[tuple[str, float]],
+    plan: Sequence[tuple[str, float]],
     fit: Callable[..., pd.DataFrame],
     **fitting: Any,
 ) -> tuple[pd.DataFrame, float]:
@@ -326,7 +326,7 @@ def train_in_order(
 
     Args:
         model: its last layer is the answer, and its first layer on pooled features is "pooling".
-        order: for each stage the first layer that learns, as for `build.set_trainable`, and the
+        plan: for each stage the first layer that learns, as for `build.set_trainable`, and the
             learning rate.
         fit: compiles a model with a learning rate, trains it and returns its history.
         fitting: what else `fit` is given.
@@ -338,7 +338,7 @@ def train_in_order(
     kernels = [w for x in model.layers[:-1] for w in x.weights if w.path.endswith("kernel")]
     before = [weights.numpy() for weights in kernels]
     histories = []
-    for first, learning_rate in order:
+    for first, learning_rate in plan:
         build.set_trainable(model, first)
         histories.append(fit(model, learning_rate, **fitting))
     way = sum(np.square(w.numpy() - b).sum() for w, b in zip(kernels, before, strict=True))
