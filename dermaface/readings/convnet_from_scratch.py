@@ -114,17 +114,19 @@ def remedies(measured: Mapping[str, "pd.DataFrame"], table: "pd.DataFrame", phot
     """Say how far apart equal trainings end, and which remedies beat the lack of one.
 
     Args:
-        measured: for each way to train its `val_accuracy`, one row for each seed; the first has no
-            remedy.
+        measured: for each way to train its `val_loss` and `val_accuracy`, one row for each seed;
+            the first has no remedy.
         table: one row for each remedy, with `lower loss` and `fewer mistakes`.
         photos: how many the accuracies rest on.
     """
-    name, figures = next(iter(measured.items()))
+    (name, figures), *others = measured.items()
     low, high = figures["val_accuracy"].min(), figures["val_accuracy"].max()
+    ahead = [way for way, x in others if x["val_loss"].max() < figures["val_loss"].min()]
+    every = listed(ahead) if ahead else "none"
     return (
         f"With {name}, {len(figures)} seeds end between {low:.2f} and {high:.2f} validation "
         f"accuracy:\n{round((high - low) * photos)} of {photos} photos apart, by luck alone.\n"
-        + beyond_chance(table)
+        f"A lower loss with every seed than {name} with any: {every}.\n" + beyond_chance(table)
     )
 
 
@@ -140,8 +142,8 @@ def beyond_chance(table: "pd.DataFrame") -> str:
 
     lower, fewer = table["lower loss"].astype(bool), table["fewer mistakes"].astype(bool)
     lines = [
-        f"A lower loss beyond chance: {named(lower)}.",
-        f"Fewer mistakes beyond chance: {named(fewer)}.",
+        f"A lower loss beyond both kinds of chance: {named(lower)}.",
+        f"Fewer mistakes beyond both kinds of chance: {named(fewer)}.",
     ]
     if (lower & ~fewer).any():
         alone = named(lower & ~fewer)

@@ -145,7 +145,10 @@ def load_arrays(
 
 
 def from_arrays(
-    pixels: np.ndarray, labels: np.ndarray, order: Order, augment: Callable | None = None
+    pixels: np.ndarray,
+    labels: np.ndarray,
+    order: Order = IN_ORDER,
+    augment: Callable | None = None,
 ) -> tf.data.Dataset:
     """Return batches of photos in memory, ordered and augmented as those of `make_dataset`.
 

@@ -65,7 +65,10 @@ def test_remedies():
     said = readings.remedies(ways, table, 60).splitlines()
     assert said[0] == "With no remedy, 2 seeds end between 0.60 and 0.80 validation accuracy:"
     assert said[1] == "12 of 60 photos apart, by luck alone."
-    assert said[3] == "Fewer mistakes beyond chance: L2."
+    assert said[2] == "A lower loss with every seed than no remedy with any: L2."
+    assert said[4] == "Fewer mistakes beyond both kinds of chance: L2."
+    ways["L2"] = measured(0.1, 0.5)
+    assert "no remedy with any: none." in readings.remedies(ways, table, 60)
     assert "0 of 60 photos apart" in readings.remedies({"a": measured(0.4, 0.4)}, table, 60)
 
 
@@ -75,11 +78,14 @@ def test_beyond_chance():
         ["L2", "dropout", "augmentation"],
     )
     said = readings.beyond_chance(table).splitlines()
-    assert said[0] == "A lower loss beyond chance: L2 and dropout."
-    assert said[1] == "Fewer mistakes beyond chance: dropout."
+    assert said[0] == "A lower loss beyond both kinds of chance: L2 and dropout."
+    assert said[1] == "Fewer mistakes beyond both kinds of chance: dropout."
     assert said[2] == "A lower loss alone, from mistakes made with less certainty: L2."
     said = readings.beyond_chance(table[2:])
-    assert said == "A lower loss beyond chance: none.\nFewer mistakes beyond chance: none."
+    assert said.splitlines() == [
+        "A lower loss beyond both kinds of chance: none.",
+        "Fewer mistakes beyond both kinds of chance: none.",
+    ]
     assert "from mistakes" not in readings.beyond_chance(table[1:2])
 
 
