@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 import io
 import textwrap
+from typing import Any
 import warnings
 
 import dermaface.quiet  # noqa: F401  (holds back Matplotlib's notes, so it comes first)
@@ -29,16 +30,19 @@ STAGES = {"head": "head", "fine_tune": "fine-tuning", "full": "everything"}
 MAX_THUMBNAILS = 12
 
 
-def use_notebook_style() -> None:
+def use_notebook_style(quality: int = 80) -> None:
     """Set one style: figures as small JPEGs with a light grid, tables whose texts are not cut.
 
     Names are drawn as they are, also with dollar signs, between which Matplotlib reads formulas.
     Pillow's warnings of odd photos are left out, for they do not say which photo they mean.
+
+    Args:
+        quality: of the JPEGs, 1..95; less where a notebook shows many photos.
     """
     warnings.filterwarnings("ignore", module="PIL")
     _set_style()
     pd.set_option("display.max_colwidth", None)
-    set_matplotlib_formats("jpeg", pil_kwargs={"quality": 80}, bbox_inches=None)
+    set_matplotlib_formats("jpeg", pil_kwargs={"quality": quality}, bbox_inches=None)
 
 
 def _set_style() -> None:
@@ -552,4 +556,99 @@ def weight_levels(trained: np.ndarray, stored: np.ndarray) -> None:
     marks = [Patch(color="#4c72b0", label="nearest level"), Patch(color="#dd8452", label="another")]
     right.legend(handles=marks, frameon=False, ncols=2, loc="lower right",
                  bbox_to_anchor=(1, 1), fontsize=8)  # fmt: skip
+    plt.show()
+
+
+def network_ways(backbone: Any, grid: Sequence[int], num_classes: int) -> None:
+    """Draw a photo's way through a network to ImageNet's classes, and to those of a new last layer.
+
+    Args:
+        backbone: its `image_size` and `scaling` are drawn; as from `backbones.get_backbone`.
+        grid: (height, width, maps) of what is pooled.
+        num_classes: how many classes the new layer has.
+    """
+    way = [
+        (f"pixels\n{backbone.image_size} x {backbone.image_size} x 3", "data"),
+        (f"scaling\n{backbone.scaling}", "step"),
+        (f"convolutions\n{' x '.join(map(str, grid))}", "frozen"),
+        (f"pooling\n{grid[-1]:,}", "step"),
+    ]
+    diagram(
+        {
+            "ImageNet": [*way, ("dense\n1,000", "frozen"), ("names", "data")],
+            "yours": [*way, (f"dense\n{num_classes:,}", "learns"), ("your classes", "data")],
+        }
+    )
+
+
+def picture_rows(rows: Mapping[str, Sequence[np.ndarray]], columns: int = 8) -> None:
+    """Draw groups of small pictures, pixel for pixel, each stretched to its darkest and lightest.
+
+    Args:
+        rows: for each group its name, written above it, and its pictures: arrays (height, width) or
+            (height, width, 3) of any range. A constant one is drawn black.
+        columns: how many pictures stand side by side.
+    """
+    lines = [
+        ("" if start else name, pictures[start : start + columns])
+        for name, pictures in rows.items()
+        for start in range(0, len(pictures), columns)
+    ]
+    tile, room = 4 / columns, 0.2  # inches, for a picture and for a name
+    height = tile * len(lines) + room * len(rows)
+    # The places are set by hand: a layout would push the pictures away from under a long name.
+    figure = plt.figure(figsize=(4, height), layout="none")
+    top = height
+    for name, pictures in lines:
+        if name:
+            top -= room
+            figure.text(0, (top + 0.05) / height, name, fontsize=8)
+        top -= tile
+        for column, picture in enumerate(pictures):
+            place = (column * tile / 4, top / height, 0.94 * tile / 4, 0.94 * tile / height)
+            axes = figure.add_axes(place)
+            axes.axis("off")
+            shifted = np.asarray(picture, dtype=float) - np.min(picture)
+            stretched = shifted / (shifted.max() or 1)
+            axes.imshow(stretched, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    plt.show()
+
+
+def feature_maps(photo: np.ndarray, maps: Mapping[str, np.ndarray]) -> None:
+    """Draw a photo and, for each of several layers, the seven maps that vary most over it.
+
+    Args:
+        photo: (height, width, 3), of any range.
+        maps: what each layer made of it, by name, (height, width, maps).
+    """
+    rows = {}
+    for name, made in maps.items():
+        lively = made.std(axis=(0, 1)).argsort()[::-1][:7]
+        title = f"{name}: {' x '.join(map(str, made.shape))}"
+        rows[title] = [photo, *np.moveaxis(made[..., lively], -1, 0)]
+    picture_rows(rows)
+
+
+def accuracy_by_photos(curve: pd.DataFrame, all_photos: float) -> None:
+    """Draw accuracy against the number of training photos of each class, on a logarithmic axis.
+
+    Args:
+        curve: one row for each training, with `photos` (of each class) and `accuracy`.
+        all_photos: the accuracy after training on all photos there are.
+    """
+    from dermaface.evaluation.scores import mean_interval
+
+    means = curve.groupby("photos")["accuracy"].mean()
+    intervals = curve.groupby("photos")["accuracy"].apply(mean_interval)
+    blue, orange = SPLIT_COLOURS["train"], SPLIT_COLOURS["validation"]
+    _, axes = plt.subplots(figsize=(6, 3))
+    axes.axhline(all_photos, color="#8c8c8c", linestyle=":", label="all photos")
+    axes.plot(curve["photos"], curve["accuracy"], ".", color="#b0b0b0", label="a draw")
+    axes.vlines(means.index, *zip(*intervals, strict=True), color=blue, linewidth=3,
+                label="95 % interval\nof the mean")  # fmt: skip
+    axes.plot(means, "o--", color=orange, label="mean of the draws")
+    axes.set(xscale="log", xlabel="training photos of each class", ylabel="validation accuracy")
+    axes.set_xticks(means.index, [str(count) for count in means.index])
+    axes.minorticks_off()
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     plt.show()

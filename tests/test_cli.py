@@ -169,6 +169,8 @@ def test_run_without_the_notebooks_packages_says_what_to_install():
 def test_signals_end_a_run_as_ctrl_c_does():
     code = (
         "import os, signal\nfrom dermaface import cli, pipeline\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run in the background\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def send(number):\n"
         "    def run(*_, **__):\n"
         "        os.kill(os.getpid(), number)\n"

@@ -480,7 +480,8 @@ def test_what_would_stop_a_notebook_stops_the_command(tmp_path, capsys):
     assert "would lie among the photos" in fail(capsys, *among)
     given = [*out, "--data", str(tmp_path / "photos")]
     assert "no list of photos" in fail(capsys, *given, "-p", "previous", "nowhere")
-    assert "cannot be read as a CSV file" in fail(capsys, *given, "-p", "groups", "nowhere.csv")
+    said = fail(capsys, *given, "-p", "groups", "nowhere.csv")
+    assert "nowhere.csv cannot be read: No such file" in said
     for empty in ("", "~"):
         (tmp_path / "p.yaml").write_text(f"data: {empty}\n")
         assert "data is empty in" in fail(capsys, *out, "-f", str(tmp_path / "p.yaml"))

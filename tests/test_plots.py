@@ -9,6 +9,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 from dermaface import plots
+from dermaface.model import backbones
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -36,6 +37,7 @@ METRICS = {
 }
 NOTHING = {"images": 0, "precision": None, "recall": None, "f1": None}
 MISSING = METRICS | {"classes": METRICS["classes"] | {"melasma": NOTHING}}
+LEARNT = pd.DataFrame({"photos": [5, 5, 20, 20], "accuracy": [0.5, 0.7, 0.8, 0.9]})
 CONVERSION = pd.DataFrame(
     {
         "variant": ["float32", "int8"],
@@ -73,6 +75,10 @@ FIGURES = {
     "confusion_matrix": (np.eye(3, dtype=int), NAMES),
     "confusion_matrix_of_many": (np.eye(30, dtype=int), [f"class {n}" for n in range(30)]),
     "class_recall": (METRICS, NAMES),
+    "network_ways": (backbones.get_backbone("tiny"), (3, 3, 1280), 11),
+    "picture_rows": ({"a": [np.eye(3)] * 9, "b": [np.zeros((4, 4, 3))]},),
+    "feature_maps": (np.ones((8, 8, 3)), {"a": np.eye(9)[:, :, None] * np.arange(9)}),
+    "accuracy_by_photos": (LEARNT, 0.9),
     "variants": (CONVERSION, "int8"),
     "side_by_side": ({name: [HISTORY, HISTORY[:1]] for name in "abcd"},),
     "side_by_side_of_two": ({name: [HISTORY] for name in "ab"},),
@@ -283,3 +289,25 @@ def test_a_figure_as_a_file_is_drawn_in_the_same_style_without_a_notebook(recwar
 
 def test_letters_that_the_font_lacks_are_known():
     assert plots.can_write("Größe <&$ é") and not plots.can_write("a 皮肤")
+
+
+def test_of_many_maps_the_liveliest_stand_beside_the_photo(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    maps = np.eye(9)[:, :, None] * np.arange(9)
+    plots.feature_maps(np.ones((8, 8, 3)), {"a layer": maps})
+    figure = plt.gcf()
+    plt.close("all")
+    assert [text.get_text() for text in figure.texts] == ["a layer: 9 x 9 x 9"]
+    assert len(figure.axes) == 8
+    shown = [axes.get_images()[0].get_array() for axes in figure.axes[1:]]
+    assert all(picture.max() == 1 for picture in shown), "a blank map is not lively"
+
+
+def test_every_draw_is_a_dot_and_the_line_goes_through_their_means(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    plots.accuracy_by_photos(LEARNT, 0.9)
+    lines = {line.get_label(): line for line in plt.gcf().axes[0].get_lines()}
+    plt.close("all")
+    assert lines["a draw"].get_ydata().tolist() == [0.5, 0.7, 0.8, 0.9]
+    assert lines["mean of the draws"].get_ydata().tolist() == pytest.approx([0.6, 0.85])
+    assert set(lines["all photos"].get_ydata()) == {0.9}

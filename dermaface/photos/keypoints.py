@@ -26,6 +26,7 @@ SAMPLE = 40_000  # descriptors to learn the words from
 CENTRES, BITS, PARTS, PROBES = 64, 16, 32, 4
 NEAREST = 8  # photos that are compared with each photo, and with its mirror image
 RATIO = 0.75  # the best match must be this much nearer than the second best
+SCALES = 20  # a picture is not laid over another at more than so many times its size
 INLIER = 4.0  # pixels, between a matched point and where the transform puts it
 
 # In the mirror, the 4 x 4 cells of a descriptor change sides, and its eight directions turn round.
@@ -265,7 +266,8 @@ def match(points: Points, first: int, second: int, mirrored: bool) -> Match:
         places[order], others[best[order]], method=cv2.RANSAC, ransacReprojThreshold=INLIER,
         maxIters=500,
     )  # fmt: skip
-    if transform is None:
+    # Key points that lie in one spot would fit a transform that shrinks everything to a point.
+    if transform is None or not 1 / SCALES < math.hypot(*transform[:, 0]) < SCALES:
         return nothing
     chosen = inliers.ravel() > 0
     one, other = places[order][chosen], others[best[order]][chosen]

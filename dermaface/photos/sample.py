@@ -729,7 +729,7 @@ def write_sample(
     images_per_class: int = 40,
     seed: int = 0,
     defects: bool = True,
-    class_names: Sequence[str] = CLASS_NAMES,
+    class_names: Sequence[str] = (),
 ) -> Path:
     """Write the sample set as a folder of class folders, `CLASS/CLASS_0000.jpg` and so on.
 
@@ -742,7 +742,7 @@ def write_sample(
         seed: 0 or more.
         defects: whether each class gets one more file, `CLASS/CLASS_10000.jpg`, with a defect that
             collections of photos have. `SAMPLE.txt` in the folder lists what is wrong with each.
-        class_names: some of `CLASS_NAMES`, if not all.
+        class_names: some of `CLASS_NAMES`; none names all.
 
     Returns:
         The folder as a `Path`.
@@ -751,7 +751,7 @@ def write_sample(
         ValueError: a number is out of range, a class is not drawn here, or `folder` holds anything
             but a sample set.
     """
-    folder = Path(folder)
+    folder, class_names = Path(folder), class_names or CLASS_NAMES
     if unknown := sorted(set(class_names) - set(CLASS_NAMES)):
         raise ValueError(
             f"There is no drawn class {unknown[0]!r}. There are: {', '.join(CLASS_NAMES)}."

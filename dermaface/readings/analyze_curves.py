@@ -413,7 +413,11 @@ def weakest(classes: "pd.DataFrame", accuracy: float) -> str:
     if level:
         said += f", level with {counted(level, 'other class', 'other classes')}"
     side = "lies below" if row["high"] < accuracy else "contains"
-    told = "it seems weaker" if row["high"] < accuracy else "it may be chance"
+    told = "it may be chance"
+    if row["high"] < accuracy:  # but it was picked for being the lowest
+        told = (
+            f"it may be weaker,\nor chance: the lowest of {len(classes)} classes often lies there"
+        )
     return (
         f"{said}.\nIts interval, {row['low']:.3f} to {row['high']:.3f}, {side} the overall "
         f"accuracy ({accuracy:.3f}): {told}.\n{sizes}"

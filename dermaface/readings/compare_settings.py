@@ -149,8 +149,8 @@ def compared(tried: "pd.DataFrame", low: float, high: float) -> str:
     gaps = tried["accuracy"] - tried["val_accuracy"]
     widest = tried.loc[gaps.idxmax()]
     gap = (
-        f'The gap is widest in the row "{widest["name"]}":\n{widest["accuracy"]:.2f} in '
-        f"training, {widest['val_accuracy']:.2f} in validation."
+        f'Training is furthest ahead of validation in the row "{widest["name"]}":\n'
+        f"{widest['accuracy']:.2f} against {widest['val_accuracy']:.2f}."
     )
     if gaps.max() <= 0:
         gap = "No setting does better in training than in validation."

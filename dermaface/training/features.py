@@ -29,6 +29,7 @@ from dermaface.tflite import convert, runtime
 from dermaface.training import datasets, devices
 import filelock
 import numpy as np
+import pandas as pd
 
 if sys.platform != "win32":  # which by itself deletes no file that is open
     import fcntl
@@ -213,15 +214,40 @@ def frozen_features(run: runs.Run, split: str) -> np.ndarray:
         The pooled features, float32 (n, features), in the order of `images.csv`.
     """
     frozen, _ = build.split_model(build.load_model(run.path("model_untrained.keras")))
-    photos = images.read_images(run, split)
-    dataset = datasets.make_dataset(
-        photos, run.data_root, run.class_names, image_size=frozen.input_shape[1]
-    )
-    kept = cache_features(
-        frozen, dataset, key={"photos": run.read()["data"]["fingerprint"], "split": split},
+    return describe_photos(
+        frozen, images.read_images(run, split), run.data_root, run.class_names,
+        key={"photos": run.read()["data"]["fingerprint"], "split": split},
         path=run.folder.parent / ".cache" / "features",
         cache_gb=run.parameters("03_train_model")["cache_gb"],
     )  # fmt: skip
+
+
+def describe_photos(
+    frozen: keras.Model,
+    photos: pd.DataFrame,
+    root: Path,
+    class_names: list[str],
+    *,
+    key: Mapping[str, object],
+    path: str | Path | None = None,
+    cache_gb: float = 10.0,
+) -> np.ndarray:
+    """Return what a frozen model makes of photos, kept on disk as `cache_features` does.
+
+    Args:
+        frozen: from pixels (batch, image_size, image_size, 3), 0..255, to features.
+        photos: rows of `images.csv`.
+        root: the data root.
+        class_names: the classes in index order.
+        key: as for `cache_features`.
+        path: as for `cache_features`.
+        cache_gb: as for `cache_features`.
+
+    Returns:
+        float32 (n, features), in the order of the photos.
+    """
+    dataset = datasets.make_dataset(photos, root, class_names, image_size=frozen.input_shape[1])
+    kept = cache_features(frozen, dataset, key=key, path=path, cache_gb=cache_gb)
     return np.concatenate([np.asarray(batch) for batch, _ in kept])
 
 

@@ -282,6 +282,9 @@ def fit_stage(
         fitting: what else `fit` is given.
     """
     train, validation = data
+    # Both make variables when they first see data, and `fit` would trace its step anew for that.
+    model.optimizer.build(model.trainable_variables)
+    model.evaluate(validation.take(1), verbose=0)
     model.fit(
         train,
         validation_data=validation,

@@ -356,6 +356,21 @@ def test_mirrored_descriptors_are_those_of_the_mirrored_photo():
     assert len(same) > 150 and np.median(likeness) > 0.97
 
 
+def test_key_points_in_one_spot_match_nothing():
+    generator = np.random.default_rng(0)
+    descriptors = generator.integers(0, 256, (40, 128)).astype(np.uint8)
+    places = generator.uniform(0, 300, (40, 2)).astype(np.float32)
+    spot = np.full((40, 2), 150, np.float32)
+    both = np.concatenate([descriptors, descriptors])
+    points = keypoints.Points(
+        np.array([0, 40, 80]), np.array([320, 320]), np.concatenate([places, spot]), both
+    )
+    assert keypoints.match(points, 0, 1, mirrored=False).inliers == 0
+    assert keypoints.match(points, 1, 0, mirrored=False).inliers == 0
+    same = points._replace(places=np.concatenate([places, places]))
+    assert keypoints.match(same, 0, 1, mirrored=False).inliers == 40
+
+
 def test_nothing_is_shown_in_a_border_or_in_filled_corners():
     grey, walled = photo(2).convert("L"), photo(2).convert("L")
     walled.paste(128, (0, 0, 150, 220))  # a wall of the frame's tone, which runs into the frame

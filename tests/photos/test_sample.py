@@ -152,7 +152,7 @@ def test_some_of_the_classes_are_the_same_pictures(tmp_path):
     assert sample.is_sample(two)
     for file in two.glob("*/*"):
         assert file.read_bytes() == (every / file.relative_to(two)).read_bytes()
-    with pytest.raises(ValueError, match=r"no drawn class .acme.\. There are: acne, "):
+    with pytest.raises(ValueError, match=r"no drawn class 'acme'\. There are: acne, "):
         sample.write_sample(tmp_path / "none", 1, class_names=["acme"])
     assert not (tmp_path / "none").exists()
 

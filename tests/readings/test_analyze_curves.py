@@ -330,7 +330,7 @@ def test_the_weakest_class_is_named_with_its_interval():
     assert "contains the overall accuracy (0.900): it may be chance.\n" in told
     assert told.endswith("With 5 to 9 photos per class, intervals are 0.30 to 0.56 wide.")
     told = readings.weakest(classes_of((20, 100), (95, 100), (95, 100)), 0.7)
-    assert "lies below the overall accuracy (0.700): it seems weaker." in told
+    assert "lies below the overall accuracy (0.700): it may be weaker,\nor chance:" in told
     assert "With 100 photos per class" in told
     told = readings.weakest(classes_of((1, 2), (2, 4), (3, 4)), 0.6)
     assert "Weakest: herpes, 2 of 4 found, level with 1 other class.\n" in told

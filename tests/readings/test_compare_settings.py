@@ -81,7 +81,7 @@ def test_compared():
     tried = pd.DataFrame({"name": ["a", "b"], "accuracy": [0.9, 0.99], "val_accuracy": [0.8, 0.7]})
     said = readings.compared(tried, 0.75, 0.85)
     assert said.startswith("1 of 2 settings lies within") and "0.75 to 0.85" in said
-    assert said.endswith('The gap is widest in the row "b":\n0.99 in training, 0.70 in validation.')
+    assert said.endswith('ahead of validation in the row "b":\n0.99 against 0.70.')
     said = readings.compared(tried.assign(accuracy=[0.8, 0.6]), 0.6, 0.9)
     assert (
         said.startswith("2 of 2 settings lie within")

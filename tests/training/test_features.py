@@ -7,7 +7,6 @@ import functools
 import os
 import shutil
 import threading
-import time
 
 from conftest import CLASS_NAMES
 from dermaface import runs
@@ -247,12 +246,17 @@ def test_deleting_the_caches_does_not_disturb_who_fills_them(
 def test_of_two_who_fill_the_same_cache_one_waits(
     front, photos, expected, tmp_path, monkeypatch, capsys
 ):
-    both, computed = threading.Barrier(2), []
+    both, computed, asked = threading.Barrier(2), [], threading.Event()
+
+    def tell(*values, **options):
+        print(*values, **options)
+        if "this one waits" in str(values):
+            asked.set()
 
     def slowly(images):
         if not computed:
             both.wait(30)
-            time.sleep(0.3)  # until the other one asks
+            assert asked.wait(30)  # until the other one asks
         computed.append(len(images))
         return expected[0][sum(computed) - len(images) : sum(computed)]
 
@@ -261,6 +265,7 @@ def test_of_two_who_fill_the_same_cache_one_waits(
         return collect(cache(front, photos, tmp_path))
 
     monkeypatch.setattr(features, "make_front", lambda *_: slowly)
+    monkeypatch.setattr(features, "print", tell, raising=False)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         waiting = pool.submit(second)
         found = [collect(cache(front, photos, tmp_path)), waiting.result()]
