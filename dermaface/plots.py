@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 import seaborn as sns
+import sklearn.metrics
 
 SPLIT_COLOURS = {"train": "#4c72b0", "validation": "#dd8452", "test": "#55a868"}
 # The fills of the boxes of a diagram, by what a box stands for.
@@ -367,6 +368,93 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> None:
     axes.set(xlabel="predicted", ylabel="true")
     axes.tick_params(axis="x", rotation=90, labelsize=min(9, 300 / number))
     axes.tick_params(axis="y", rotation=0, labelsize=min(9, 300 / number))
+    plt.show()
+
+
+def side_by_side(ways: Mapping[str, Sequence[pd.DataFrame]], worst: float = 2.0) -> None:
+    """Draw the loss of several ways to train, all on the same axes, a panel for each way.
+
+    Training is solid and validation dashed, as in `curves`; each seed has a line of its own.
+
+    Args:
+        ways: for each way its histories, one for each seed, with `loss` and `val_loss`.
+        worst: where the axis of the loss ends; what lies above is cut off.
+    """
+    columns = min(3, len(ways))
+    rows = -(-len(ways) // columns)
+    figure, panels = plt.subplots(
+        rows, columns, figsize=(8, 2.1 * rows + 0.5), sharex=True, sharey=True, squeeze=False
+    )
+    for axes in panels.flat[len(ways) :]:
+        axes.axis("off")
+    for axes, (name, histories) in zip(panels.flat, ways.items(), strict=False):
+        for history in histories:
+            epochs = np.arange(1, len(history) + 1)
+            axes.plot(epochs, history["loss"], "-", color=SPLIT_COLOURS["train"], linewidth=1.2)
+            axes.plot(epochs, history["val_loss"], "--", color=SPLIT_COLOURS["validation"],
+                      linewidth=1.2)  # fmt: skip
+        axes.set_title(name, fontsize=9)
+        axes.set(ylim=(0, worst))
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    for axes in panels[:, 0]:
+        axes.set_ylabel("loss")
+    for axes in panels[-1]:
+        axes.set_xlabel("epoch")
+    lines = panels[0, 0].get_lines()[:2]
+    figure.legend(lines, ["training", "validation"], loc="outside upper right", ncols=2,
+                  frameon=False)  # fmt: skip
+    plt.show()
+
+
+def seed_spread(measured: Mapping[str, pd.DataFrame]) -> None:
+    """Draw what each way to train came to, a dot for each seed, over the spread of the first way.
+
+    Args:
+        measured: for each way its figures, one row for each seed, with `val_loss` and
+            `val_accuracy`. The band spans the first way's lowest and highest.
+    """
+    _, panels = plt.subplots(1, 2, figsize=(8, 0.32 * len(measured) + 1), sharey=True)
+    first = next(iter(measured.values()))
+    labels = {"val_loss": "validation loss", "val_accuracy": "validation accuracy"}
+    for axes, (column, label) in zip(panels, labels.items(), strict=True):
+        axes.axvspan(first[column].min(), first[column].max(), color="#dddddd", linewidth=0)
+        for position, figures in enumerate(measured.values()):
+            axes.plot(figures[column], [position] * len(figures), "o", alpha=0.7,
+                      color=SPLIT_COLOURS["validation"])  # fmt: skip
+            axes.plot(figures[column].mean(), position, "|", color="#444444", markersize=14)
+        axes.set_yticks(range(len(measured)), list(measured))
+        axes.set(xlabel=label, ylim=(len(measured) - 0.5, -0.5))
+        axes.locator_params(axis="x", nbins=5)
+    panels[0].set_xlim(left=0)
+    plt.show()
+
+
+def thresholds(truth: np.ndarray, probabilities: np.ndarray, chosen: Sequence[float]) -> None:
+    """Draw the ROC curve, and precision and recall against the threshold.
+
+    Args:
+        truth: 0 or 1 for each photo.
+        probabilities: of class 1, for each photo.
+        chosen: thresholds to mark in both panels.
+    """
+    _, (left, right) = plt.subplots(1, 2, figsize=(8, 3))
+    false, true, limits = sklearn.metrics.roc_curve(truth, probabilities, drop_intermediate=False)
+    left.plot([0, 1], [0, 1], ":", color="#8c8c8c", label="tossing a coin")
+    left.plot(false, true, color=SPLIT_COLOURS["validation"], label="the network")
+    left.set(xlabel="false alarms (share of the others)", ylabel="recall", aspect="equal")
+    precision, recall, steps = sklearn.metrics.precision_recall_curve(truth, probabilities)
+    right.plot(steps, precision[:-1], color=SPLIT_COLOURS["train"], label="precision")
+    right.plot(steps, recall[:-1], "--", color=SPLIT_COLOURS["validation"], label="recall")
+    right.set(xlabel="threshold", xlim=(0, 1), ylim=(0, 1.03))
+    for number, threshold in enumerate(chosen):
+        at = np.flatnonzero(limits >= threshold)[-1]
+        left.plot(false[at], true[at], "o", color="#444444")
+        left.annotate(f"{threshold:.2f}", (false[at], true[at]), (6, -11), fontsize=8,
+                      textcoords="offset points")  # fmt: skip
+        label = None if number else "thresholds of the table"
+        right.axvline(threshold, color="#8c8c8c", linestyle=":", label=label)
+    left.legend(frameon=False, loc="lower right", fontsize=8)
+    right.legend(frameon=True, framealpha=1, edgecolor="white", loc="lower left", fontsize=8)
     plt.show()
 
 

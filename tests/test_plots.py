@@ -59,6 +59,7 @@ TRIED = pd.DataFrame(
 RANGE = {"smoothed": np.array([2.0, 1.0, 3.0]), "fastest": 0.01, "blows_up": None}
 DIAGRAM = {"stage 1": [("photo", "data"), ("backbone", "frozen"), ("head", "learns")], "": []}
 BLACK = Image.new("RGB", (20, 20))
+SPREAD = {"val_loss": [0.5, 0.7], "val_accuracy": [0.8, 0.6]}
 FIGURES = {
     "diagram": (DIAGRAM,),
     "stages": ({"head": (410208, (1280,), 14091), "top": (0, (96, 96, 3), 396139)},),
@@ -79,6 +80,10 @@ FIGURES = {
     "feature_maps": (np.ones((8, 8, 3)), {"a": np.eye(9)[:, :, None] * np.arange(9)}),
     "accuracy_by_photos": (LEARNT, 0.9),
     "variants": (CONVERSION, "int8"),
+    "side_by_side": ({name: [HISTORY, HISTORY[:1]] for name in "abcd"},),
+    "side_by_side_of_two": ({name: [HISTORY] for name in "ab"},),
+    "seed_spread": ({name: pd.DataFrame(SPREAD) for name in ("none", "L2")},),
+    "thresholds": (np.array([0, 1, 0, 1]), np.array([0.1, 0.4, 0.5, 0.9]), [0.3, 0.95]),
     "weight_levels": (LEVELS, np.rint(LEVELS)),
 }
 
@@ -131,6 +136,38 @@ def test_validation_is_dashed_and_training_solid(monkeypatch):
     lines = {line.get_label(): line.get_linestyle() for line in plt.gcf().axes[0].get_lines()}
     plt.close("all")
     assert lines["training"] == "-" and lines["validation"] == "--"
+
+
+def test_ways_share_their_axes_and_each_seed_has_two_lines(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    plots.side_by_side({"none": [HISTORY] * 3, "L2": [HISTORY[:2]] * 3}, worst=1.5)
+    first, second = plt.gcf().axes
+    assert [len(axes.get_lines()) for axes in (first, second)] == [6, 6]
+    assert first.get_title() == "none" and second.get_title() == "L2"
+    assert first.get_ylim() == second.get_ylim() == (0, 1.5)
+    assert first.get_xlim() == second.get_xlim()
+    plt.close("all")
+
+
+def test_the_band_of_the_seeds_is_that_of_the_first_way(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    ways = {"none": pd.DataFrame(SPREAD), "L2": pd.DataFrame(SPREAD) / 2}
+    plots.seed_spread(ways)
+    loss, accuracy = plt.gcf().axes
+    for axes, ends in ((loss, (0.5, 0.7)), (accuracy, (0.6, 0.8))):
+        (band,) = axes.patches
+        assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx(ends)
+    assert [list(line.get_xdata()) for line in loss.get_lines()[::2]] == [[0.5, 0.7], [0.25, 0.35]]
+    plt.close("all")
+
+
+def test_thresholds_are_marked_where_they_cut_the_curve(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    plots.thresholds(np.array([0, 1, 0, 1]), np.array([0.1, 0.4, 0.5, 0.9]), [0.3, 0.6])
+    roc = plt.gcf().axes[0]
+    marked = [tuple(map(float, (*x.get_xdata(), *x.get_ydata()))) for x in roc.get_lines()[2:]]
+    assert marked == [(0.5, 1.0), (0.0, 0.5)]
+    plt.close("all")
 
 
 def test_settings_are_named_in_short_lines_beside_their_loss(monkeypatch):

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import cv2
+from dermaface.evaluation.scores import prediction_frame
 from dermaface.photos.pixels import decode_image, load_image, resize
 from dermaface.tflite import runtime
 import numpy as np
@@ -39,6 +40,25 @@ def _invoke(interpreter: Any, images: np.ndarray) -> np.ndarray:
     interpreter.set_tensor(details["index"], images.astype(details["dtype"]))
     interpreter.invoke()
     return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+
+def judge_yes_or_no(
+    model: Any, images: pd.DataFrame, pixels: np.ndarray, class_names: Sequence[str]
+) -> pd.DataFrame:
+    """Return the table of answers of a Keras model whose only output is the probability of "yes".
+
+    Args:
+        model: from pixels to (n, 1).
+        images: rows of `images.csv`.
+        pixels: of these images, (n, size, size, 3), 0..255; all at once, so not too many.
+        class_names: the two classes; the second is "yes".
+
+    Returns:
+        As from `scores.prediction_frame`; at 0.5 exactly, the answer is the first class.
+    """
+    # Called once for all, a small network need not be compiled for `predict`.
+    yes = np.asarray(model(pixels, training=False))
+    return prediction_frame(images, np.hstack([1 - yes, yes]), class_names)
 
 
 def measure_latency(content: bytes, num_threads: int = 2, repeats: int = 50) -> tuple[float, float]:

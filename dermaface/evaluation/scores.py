@@ -166,6 +166,79 @@ def choose_setting(differences: np.ndarray) -> str:
     return "winner" if max(over_seeds[1], over_photos[1]) < 0 else "start"
 
 
+def compare_ways(
+    answers: Mapping[str, Sequence[pd.DataFrame]], class_names: Sequence[str]
+) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
+    """Compare ways to train, each tried with the same seeds, on the same images.
+
+    Args:
+        answers: for each way its predictions, as from `prediction_frame`, one frame for each seed.
+            The first way is the one to beat.
+        class_names: the classes in index order.
+
+    Returns:
+        For each way `val_loss` (log loss) and `val_accuracy`, one row per seed; and a table with
+        one row for each way but the first: the means of the two, and whether, by `choose_setting`,
+        it has a `lower loss` or `fewer mistakes` than the first beyond chance.
+    """
+    measured, losses, mistakes = {}, {}, {}
+    for way, frames in answers.items():
+        scored = [score(frame, class_names) for frame in frames]
+        measured[way] = pd.DataFrame(
+            {"val_loss": s["log_loss"], "val_accuracy": s["accuracy"]} for s in scored
+        )
+        truth = [[list(class_names).index(label) for label in frame["label"]] for frame in frames]
+        given = [
+            probabilities_of(frame, class_names)[range(len(frame)), right]
+            for frame, right in zip(frames, truth, strict=True)
+        ]
+        losses[way] = -np.log(np.clip(given, 1e-7, 1))
+        mistakes[way] = np.array([frame["label"] != frame["predicted"] for frame in frames], float)
+    first, *others = answers
+    table = pd.DataFrame({way: measured[way].mean() for way in others}).T
+    for name, values in (("lower loss", losses), ("fewer mistakes", mistakes)):
+        table[name] = [choose_setting(values[way] - values[first]) == "winner" for way in others]
+    return measured, table
+
+
+def choose_threshold(truth: np.ndarray, probabilities: np.ndarray, recall: float) -> float:
+    """Return the highest threshold that finds a share of a class, `recall`, above 0 and at most 1.
+
+    Args:
+        truth: whether each image is of the class, bool (n,); at least one is.
+        probabilities: that it is, (n,).
+        recall: the share to find.
+    """
+    _, found, steps = sklearn.metrics.roc_curve(truth, probabilities, drop_intermediate=False)
+    return float(steps[found >= recall][0])
+
+
+def threshold_frame(
+    truth: np.ndarray, probabilities: np.ndarray, thresholds: Sequence[float]
+) -> pd.DataFrame:
+    """Return what saying yes from each of several thresholds on comes to, for two classes.
+
+    Args:
+        truth: whether each image is of the class in question, bool (n,).
+        probabilities: that it is, (n,).
+        thresholds: the least probability for a yes.
+
+    Returns:
+        One row per threshold, which is the index: `found` (right yeses), `false alarms` (wrong
+        ones), `precision` (NaN without a yes), and `recall` with its 95 % interval, `low` to
+        `high`.
+    """
+    rows = []
+    for threshold in thresholds:
+        said = probabilities >= threshold
+        found, alarms = int((said & truth).sum()), int((said & ~truth).sum())
+        precision = found / (found + alarms) if found + alarms else np.nan
+        low, high = accuracy_interval(found, truth.sum())
+        rows.append((found, alarms, precision, found / truth.sum(), low, high))
+    columns = ["found", "false alarms", "precision", "recall", "low", "high"]
+    return pd.DataFrame(rows, pd.Index(thresholds, name="threshold"), columns)
+
+
 def prediction_frame(
     images: pd.DataFrame, probabilities: np.ndarray, class_names: Sequence[str]
 ) -> pd.DataFrame:

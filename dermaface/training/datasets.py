@@ -132,6 +132,59 @@ def make_dataset(
     return disable_autotuning(dataset.prefetch(4))
 
 
+def load_arrays(
+    images: pd.DataFrame, root: Path, class_names: list[str], image_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `make_dataset` gives, for sets that fit into memory, in the order of the rows.
+
+    Args:
+        images: as for `make_dataset`.
+        root: the data root.
+        class_names: the classes in index order.
+        image_size: side of the square in pixels.
+
+    Returns:
+        float32 (n, image_size, image_size, 3), 0..255, and one-hot float32 (n, num_classes).
+    """
+    whole = Order(batch_size=len(images))
+    pixels, labels = next(iter(make_dataset(images, root, class_names, image_size, whole)))
+    return pixels.numpy(), labels.numpy()
+
+
+def from_arrays(
+    pixels: np.ndarray,
+    labels: np.ndarray,
+    order: Order = IN_ORDER,
+    augment: Callable | None = None,
+) -> tf.data.Dataset:
+    """Return batches of photos in memory, ordered and augmented as those of `make_dataset`.
+
+    Args:
+        pixels: float32 (n, size, size, 3), 0..255.
+        labels: float32 (n, anything).
+        order: of the photos.
+        augment: as from `make_augmentation`, applied to every batch.
+
+    Raises:
+        ValueError: `order` drops a batch that is not full, and none is.
+    """
+    rows = tf.constant(pixels), tf.constant(labels)
+
+    def read(number: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        numbers, epochs = batch
+        images, answers = (tf.gather(column, numbers) for column in rows)
+        if augment is not None:
+            images = augment(images, augmentation_seed(order.seed, epochs[0], number))
+        return images, answers
+
+    batches = order.count_batches(len(pixels))
+    dataset = _numbers(len(pixels), order).unbatch()
+    dataset = dataset.batch(order.batch_size, drop_remainder=order.drop_remainder)
+    dataset = dataset.enumerate().map(read)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))
+    return disable_autotuning(dataset.prefetch(2))
+
+
 def _numbers(count: int, order: Order) -> tf.data.Dataset:
     """Return a dataset with one element per epoch, int64 (count,) twice.
 

@@ -1,6 +1,6 @@
 """Training in stages: optimizers, schedules, roll-back, and going on after a crash."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import json
 import math
 from pathlib import Path
@@ -317,6 +317,36 @@ def keep_if_better(
     if not rows["val_loss"].min() < history["val_loss"].min():
         model.set_weights(checkpoint.start)
     return pd.concat([history, rows], ignore_index=True)
+
+
+def train_in_order(
+    model: keras.Model,
+    plan: Sequence[tuple[str, float]],
+    fit: Callable[..., pd.DataFrame],
+    **fitting: Any,
+) -> tuple[pd.DataFrame, float]:
+    """Train a whole model in stages, each with its own first layer that learns.
+
+    Args:
+        model: its last layer is the answer, and its first layer on pooled features is "pooling".
+        plan: for each stage the first layer that learns, as for `build.set_trainable`, and the
+            learning rate.
+        fit: compiles a model with a learning rate, trains it and returns its history.
+        fitting: what else `fit` is given.
+
+    Returns:
+        The history of all stages, and how far the backbone's kernels went from where they were, as
+        a share of their length.
+    """
+    kernels = [w for x in model.layers[:-1] for w in x.weights if w.path.endswith("kernel")]
+    before = [weights.numpy() for weights in kernels]
+    histories = []
+    for first, learning_rate in plan:
+        build.set_trainable(model, first)
+        histories.append(fit(model, learning_rate, **fitting))
+    way = sum(np.square(w.numpy() - b).sum() for w, b in zip(kernels, before, strict=True))
+    share = np.sqrt(way / sum(np.square(b).sum() for b in before))
+    return pd.concat(histories, ignore_index=True), float(share)
 
 
 def write_history(run: Run, history: pd.DataFrame, scratch: pd.DataFrame) -> None:

@@ -6,6 +6,7 @@ from dermaface.evaluation.predictions import (
     SLIPS,
     changed_by_slips,
     fed,
+    judge_yes_or_no,
     latency_columns,
     measure_latency,
     predict_tflite,
@@ -15,9 +16,11 @@ from dermaface.evaluation.scores import (
     accuracy_interval,
     changed_answers,
     choose_setting,
+    choose_threshold,
     class_frame,
     compare,
     compare_runs,
+    compare_ways,
     confident_mistakes,
     drop_interval,
     independent_images,
@@ -30,6 +33,7 @@ from dermaface.evaluation.scores import (
     reference_frame,
     score,
     summary_frame,
+    threshold_frame,
 )
 from dermaface.photos.pixels import load_image, resize
 import numpy as np
@@ -203,6 +207,55 @@ PHOTOS = np.linspace(-0.1, 0.1, 40)[None]
 )
 def test_a_setting_wins_only_if_neither_seeds_nor_photos_explain_its_lead(differences, chosen):
     assert choose_setting(differences) == chosen
+
+
+def test_ways_are_compared_by_loss_and_by_mistakes(predictions):
+    def answered(*of_truth):
+        """Return one frame for each seed, with a probability of the truth for each photo."""
+        frames = []
+        for seed, given in enumerate(of_truth):
+            rest = (1 - np.asarray(given)) / 2
+            columns = np.stack([rest, rest, rest], axis=1)
+            columns[range(5), [0, 1, 1, 2, 2]] = np.asarray(given) - seed / 1000
+            frames.append(prediction_frame(photos, columns, NAMES))
+        return frames
+
+    photos = predictions.assign(copies="", scene="")
+    unsure, sure, absurd = [0.5, 0.4, 0.5, 0.4, 0.5], [0.8, 0.9, 0.8, 0.9, 0.8], [0.1] * 5
+    ways = {"a": answered(unsure, unsure), "b": answered(sure, sure), "c": answered(absurd, absurd)}
+    measured, table = compare_ways(ways, NAMES)
+    assert list(measured) == ["a", "b", "c"] and list(table.index) == ["b", "c"]
+    assert measured["b"]["val_loss"].tolist() == pytest.approx([-np.log(sure).mean()] * 2, abs=0.01)
+    assert measured["c"]["val_accuracy"].tolist() == [0, 0]
+    assert table[["lower loss", "fewer mistakes"]].values.tolist() == [[True, False], [False] * 2]
+    _, table = compare_ways({"c": ways["c"], "a": ways["a"]}, NAMES)
+    assert table[["lower loss", "fewer mistakes"]].values.tolist() == [[True, True]]
+
+
+def test_a_higher_threshold_finds_fewer_and_raises_fewer_alarms():
+    truth = np.array([True, True, True, False, False])
+    table = threshold_frame(truth, np.array([0.9, 0.6, 0.3, 0.6, 0.1]), [0.2, 0.6, 0.95])
+    assert table["found"].tolist() == [3, 2, 0] and table["false alarms"].tolist() == [1, 1, 0]
+    assert table["precision"].tolist()[:2] == [3 / 4, 2 / 3] and np.isnan(table["precision"][0.95])
+    assert table["recall"].tolist() == [1, 2 / 3, 0]
+    assert table.loc[0.6, ["low", "high"]].tolist() == pytest.approx(accuracy_interval(2, 3))
+
+
+@pytest.mark.parametrize(("recall", "threshold"), [(0.3, 0.9), (0.6, 0.6), (0.9, 0.3), (1, 0.3)])
+def test_the_highest_threshold_with_a_recall_is_chosen(recall, threshold):
+    truth = np.array([True, True, True, False, False])
+    assert choose_threshold(truth, np.array([0.9, 0.6, 0.3, 0.6, 0.1]), recall) == threshold
+
+
+def test_the_answers_of_one_unit_make_a_table(predictions):
+    class Model:
+        def __call__(self, pixels, training):
+            return pixels[:, 1:] if training else pixels[:, :1]
+
+    photos = predictions[:3].assign(copies="", scene="")
+    frame = judge_yes_or_no(Model(), photos, np.array([[0.2, 1], [0.7, 1], [0.5, 1]]), ["a", "b"])
+    assert frame["predicted"].tolist() == ["a", "b", "a"]
+    assert frame["p_b"].tolist() == [0.2, 0.7, 0.5]
 
 
 def test_confident_mistakes_come_first(predictions):

@@ -48,6 +48,25 @@ def test_batches_have_pixels_and_one_hot_labels_in_the_order_of_the_rows(photos)
     assert [CLASS_NAMES[index] for index in labels.argmax(axis=1)] == frame["label"].tolist()
 
 
+def test_arrays_hold_the_same_photos_and_come_in_the_same_order(photos):
+    root, frame = photos
+    pixels, labels = datasets.load_arrays(frame, root, CLASS_NAMES, 96)
+    assert pixels.shape == (48, 96, 96, 3) and labels.shape == (48, 4)
+    augment = datasets.make_augmentation()
+    for options in ({}, {"shuffle": True, "seed": 3}, {"drop_remainder": True}):
+        order = datasets.Order(10, **options)
+        for change in (None, augment):
+            ds = datasets.from_arrays(pixels, labels, order, change)
+            expected = load(photos, change, **options)
+            assert ds.cardinality() == expected.cardinality()
+            for _ in range(2):  # the second epoch has an order and an augmentation of its own
+                for ours, theirs in zip(ds, expected, strict=True):
+                    np.testing.assert_array_equal(ours[1], theirs[1])
+                    np.testing.assert_allclose(ours[0], theirs[0], atol=0.01)
+    with pytest.raises(ValueError, match="do not fill a batch"):
+        datasets.from_arrays(pixels[:5], labels[:5], datasets.Order(10, drop_remainder=True))
+
+
 def test_pixels_follow_the_pixel_rule(photos):
     root, frame = photos
     pixels = np.concatenate([batch for batch, _ in load(photos).as_numpy_iterator()])

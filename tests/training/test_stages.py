@@ -307,3 +307,29 @@ def test_without_a_stage_there_is_no_best_epoch():
     history = stages.keep_if_better(model, fit(model, prepare(epochs=0)))
     with pytest.raises(ValueError, match="Nothing was trained"):
         stages.best_epoch(history)
+
+
+def test_each_stage_of_an_order_frees_its_own_layers_and_the_way_of_the_kernels_is_measured():
+    image = keras.Input((8, 8, 3))
+    maps = keras.layers.Conv2D(2, 3, name="early")(image)
+    maps = keras.layers.Conv2D(2, 3, name="late")(maps)
+    pooled = keras.layers.GlobalAveragePooling2D(name="pooling")(maps)
+    model = keras.Model(image, keras.layers.Dense(1, name="yes")(pooled))
+    seen = []
+
+    def fit(model, rate, epochs):
+        free = [layer.name for layer in model.layers if layer.trainable_weights]
+        seen.append((free, rate, epochs))
+        if "late" in free:
+            model.get_layer("late").kernel.assign(2 * model.get_layer("late").kernel)
+        model.get_layer("yes").kernel.assign_add(keras.ops.ones((2, 1)))
+        return pd.DataFrame({"loss": [rate]})
+
+    early, late = (np.square(model.get_layer(name).kernel).sum() for name in ("early", "late"))
+    order = [("pooling", 0.1), ("late", 0.01)]
+    history, moved = stages.train_in_order(model, order, fit, epochs=3)
+    assert seen == [(["yes"], 0.1, 3), (["late", "yes"], 0.01, 3)]
+    assert history["loss"].tolist() == [0.1, 0.01]
+    assert moved == pytest.approx(np.sqrt(late / (early + late)), rel=1e-5)
+    _, moved = stages.train_in_order(model, order[:1], fit, epochs=3)
+    assert moved == 0  # the answer's own kernel does not count
