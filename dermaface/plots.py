@@ -371,7 +371,7 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> None:
     plt.show()
 
 
-def side_by_side(ways: Mapping[str, Sequence[pd.DataFrame]], worst: float = 2.0) -> None:
+def side_by_side(ways: Mapping[str, Sequence[pd.DataFrame]], worst: float = 1.2) -> None:
     """Draw the loss of several ways to train, all on the same axes, a panel for each way.
 
     Training is solid and validation dashed, as in `curves`; each seed has a line of its own.
@@ -388,11 +388,10 @@ def side_by_side(ways: Mapping[str, Sequence[pd.DataFrame]], worst: float = 2.0)
     for axes in panels.flat[len(ways) :]:
         axes.axis("off")
     for axes, (name, histories) in zip(panels.flat, ways.items(), strict=False):
-        for history in histories:
-            epochs = np.arange(1, len(history) + 1)
-            axes.plot(epochs, history["loss"], "-", color=SPLIT_COLOURS["train"], linewidth=1.2)
-            axes.plot(epochs, history["val_loss"], "--", color=SPLIT_COLOURS["validation"],
-                      linewidth=1.2)  # fmt: skip
+        for history, alpha in zip(histories, np.linspace(1, 0.4, len(histories)), strict=True):
+            epochs, look = np.arange(1, len(history) + 1), {"linewidth": 1.2, "alpha": alpha}
+            axes.plot(epochs, history["loss"], "-", color=SPLIT_COLOURS["train"], **look)
+            axes.plot(epochs, history["val_loss"], "--", color=SPLIT_COLOURS["validation"], **look)
         axes.set_title(name, fontsize=9)
         axes.set(ylim=(0, worst))
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -501,8 +500,9 @@ def reliability(
     axes.plot([0, 1], [0, 1], color="#8c8c8c", linestyle=":", label="what they say")
     colours = ("#dd8452", "#4c72b0")
     for table, name, colour in zip((before, now), names, colours, strict=True):
-        axes.plot(
-            table["confidence"], table["accuracy"], color=colour, marker="o", label=name, zorder=3
+        size = 12 + 150 * table["photos"] / table["photos"].sum()
+        axes.scatter(
+            table["confidence"], table["accuracy"], size, color=colour, label=name, zorder=3
         )
     axes.vlines(now["confidence"], now["low"], now["high"], color=colours[1], alpha=0.4)
     for row in now.itertuples():
@@ -532,13 +532,20 @@ def coverage(table: pd.DataFrame, min_confidence: float, sure_accuracy: float) -
     _, axes = plt.subplots(figsize=(5.4, 3))
     axes.plot(share, right, color="#4c72b0", label="share that is right")
     axes.fill_between(
-        share, table["low"], right, color="#4c72b0", alpha=0.2, label="down to its lower end"
+        share,
+        table["low"],
+        right,
+        color="#4c72b0",
+        alpha=0.2,
+        label="down to its interval's lower end",
     )
     axes.axhline(sure_accuracy, color="#dd8452", linestyle="--", label="what you ask for")
     sure = share[table["confidence"] >= min_confidence].max()
-    axes.axvline(0 if np.isnan(sure) else sure, color="#8c8c8c", linestyle=":", label="sure")
+    axes.axvline(
+        0 if np.isnan(sure) else sure, color="#8c8c8c", linestyle=":", label="limit chosen"
+    )
     axes.set(
-        xlabel="share of photos that get a sure answer", xlim=(0, 1.02),
+        xlabel="share of photos that get a sure answer", ylabel="of these, right", xlim=(0, 1.02),
         ylim=(min(0.5, sure_accuracy - 0.1), 1.02),
     )  # fmt: skip
     axes.legend(loc="lower right", fontsize=7)

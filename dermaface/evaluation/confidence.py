@@ -11,6 +11,7 @@ import scipy.optimize
 LOWEST, HIGHEST = 0.2, 5.0  # temperatures beyond which no validation set is believed
 PRIOR = 0.5  # standard deviation of the logarithm of a temperature, before any photo is seen
 FOLDS = 5  # into which the validation photos are dealt for `fit_set_threshold`
+BINS = 15  # of the probability, by which it is told whether answers hold
 SMALLEST = 1e-7  # probability that counts instead of a smaller one
 
 
@@ -66,7 +67,7 @@ def fit_temperature(probabilities: np.ndarray, truth: Sequence[int] | np.ndarray
 
 
 def reliability(
-    probabilities: np.ndarray, truth: Sequence[int] | np.ndarray, bins: int = 10
+    probabilities: np.ndarray, truth: Sequence[int] | np.ndarray, bins: int = BINS
 ) -> pd.DataFrame:
     """Return how often answers are right, by how sure the model was of them.
 
@@ -93,7 +94,7 @@ def reliability(
 
 
 def calibration_error(
-    probabilities: np.ndarray, truth: Sequence[int] | np.ndarray, bins: int = 15
+    probabilities: np.ndarray, truth: Sequence[int] | np.ndarray, bins: int = BINS
 ) -> float:
     """Return the expected calibration error (Naeini et al. 2015): the mean gap of `reliability`.
 

@@ -434,13 +434,14 @@ def log_losses(predictions: "pd.DataFrame") -> str:
     )
 
 
-def temperature(losses: "pd.DataFrame", noted: float) -> str:
+def temperature(losses: "pd.DataFrame", noted: float, change: np.ndarray) -> str:
     """Say which temperature validation chooses, and what it does to the log loss.
 
     Args:
         losses: log losses, one row per temperature (the index, with 1 in it) and one column per
             split.
         noted: the temperature that training chose.
+        change: what that one adds to the log loss of each photo of the last split, (n,).
     """
     chosen = losses["validation"].idxmin()
     as_it_was = losses.index[np.abs(losses.index - 1).argmin()]
@@ -453,6 +454,14 @@ def temperature(losses: "pd.DataFrame", noted: float) -> str:
         f"{noted:.2f}.",
         f"Log loss: {'; '.join(told)}.",
     ]
+    if len(change) > 1:
+        mean, reach = change.mean(), 1.96 * change.std(ddof=1) / np.sqrt(len(change))
+        lowers, raises = mean + reach < 0, mean - reach > 0
+        verdict = "it lowers it" if lowers else "it raises it" if raises else "perhaps by chance"
+        said.append(
+            f"On {losses.columns[-1]}, training's adds {mean:+.3f} (95 % interval "
+            f"{mean - reach:+.3f} to {mean + reach:+.3f}): {verdict}."
+        )
     if "test" not in losses:
         said.append("These photos chose it, so that flatters.")
     if chosen in (losses.index[0], losses.index[-1]):

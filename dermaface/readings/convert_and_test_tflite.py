@@ -406,19 +406,25 @@ def resizers(table: "pd.DataFrame") -> str:
     )
 
 
-def slips(changed: "pd.DataFrame", images: int) -> str:
+def slips(changed: "pd.DataFrame", images: int, turned: int) -> str:
     """Say how many answers each slip of a careless client changed.
 
     Args:
         changed: one row per changed answer, with the categorical `slip`, as from
             `changed_by_slips`.
         images: how many photos were asked about.
+        turned: how many of them carry an EXIF note to turn them; only these can be misread.
     """
     if changed.empty:
-        return f"No slip changed any of the {images} answers."
-    counts = changed["slip"].value_counts(sort=False)
-    told = listed([f"{slip} {count}" for slip, count in counts.items()])
-    return f"Answers changed by one slip at a time, of {images}:\n{told}."
+        said = f"No slip changed any of the {images} answers."
+    else:
+        counts = changed["slip"].value_counts(sort=False)
+        told = listed([f"{slip} {count}" for slip, count in counts.items()])
+        said = f"Answers changed by one slip at a time, of {images}:\n{told}."
+    carry = (
+        f"{counted(turned, 'photo')} carr{'ies' if turned == 1 else 'y'} an EXIF note on turning"
+    )
+    return f"{said}\n{carry}." if turned else f"{said}\nNo photo here carries an EXIF note."
 
 
 def slipped(photo: Any) -> tuple[str, str]:

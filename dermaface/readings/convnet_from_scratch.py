@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 # A validation loss a tenth above its lowest has risen; less may be a wobble.
 CLEARLY = 1.1
+AT_THE_END = 3  # epochs whose mean loss says where a training ended
 # What two ways to compute the same 32-bit probability may differ by.
 ROUNDING = 1e-6
 # A layer that learns nothing is a step; the first one, which scales the pixels, is the data.
@@ -98,15 +99,16 @@ def overfitting(history: "pd.DataFrame") -> str:
         f"In the last of {counted(len(history), 'epoch')}, training accuracy is "
         f"{last['accuracy']:.2f}, validation accuracy {last['val_accuracy']:.2f}.\n"
     )
-    if last["val_loss"] < CLEARLY * lowest or last["loss"] > lowest:
+    end = history["val_loss"].tail(AT_THE_END).mean()
+    if end < CLEARLY * lowest or last["loss"] > lowest:
         return (
             f"{ends}The validation loss has not risen clearly above its lowest, {lowest:.2f} in "
             f"epoch {best}:\nso far, this network does not overfit."
         )
     return (
         f"{ends}The validation loss fell to {lowest:.2f} by epoch {best} and rose to "
-        f"{last['val_loss']:.2f} by the end,\n{last['val_loss'] / lowest:.1f} times as much, while "
-        f"the training loss fell to {last['loss']:.3f}. That is overfitting."
+        f"{end:.2f}, the mean of\nthe last {AT_THE_END}: {end / lowest:.1f} times as much, while "
+        f"the training loss fell to {last['loss']:.3f}.\nThat is overfitting."
     )
 
 
@@ -168,17 +170,23 @@ def thresholds(table: "pd.DataFrame", area: float, name: str) -> str:
     )
 
 
-def unfrozen_first(measured: Mapping[str, "pd.DataFrame"], moved: Mapping[str, float]) -> str:
+def unfrozen_first(
+    measured: Mapping[str, "pd.DataFrame"], moved: Mapping[str, float], alike: Sequence[str] = ()
+) -> str:
     """Set ways to unfreeze beside each other.
 
     Args:
         measured: for each way its `val_loss` and `val_accuracy`, one row for each seed.
         moved: for each way, how far the backbone's kernels went, as a share of their length.
+        alike: the ways whose networks all give one class to every photo.
     """
     lines = [
         f"{name.capitalize()}: validation loss {figures['val_loss'].mean():.2f}, accuracy "
         f"{figures['val_accuracy'].mean():.2f}; the kernels moved by {100 * moved[name]:.0f} %."
         for name, figures in measured.items()
+    ]
+    lines += [
+        f"{name.capitalize()}: every network gives one class to all photos." for name in alike
     ]
     return "\n".join(["Means over the seeds:", *lines])
 
@@ -299,13 +307,13 @@ def beside_the_source(
     """
     import pandas as pd
 
-    seeds = len(next(iter(measured.values())))
+    seeds, orders = (len(next(iter(some.values()))) for some in (measured, staged))
     spreads = [f"{name} {_with_spread(x, 'val_accuracy')}" for name, x in measured.items()]
     losses = [f"{name} {_with_spread(x, 'val_loss')}" for name, x in staged.items()]
     rows = {
         "network": (
             "Conv2D and MaxPooling2D stacked, one sigmoid",
-            f"the same; all {parameters:,} parameters counted by hand and equal to Keras's",
+            f"the same; all {parameters:,} parameters counted by hand and compared with Keras's",
         ),
         "remedies": (
             "L2, dropout, early stopping and augmentation, one training each",
@@ -313,11 +321,11 @@ def beside_the_source(
         ),
         "unfreezing": (
             "MobileNet frozen, then unfrozen in five steps",
-            f"two orders beside each other, with {seeds} seeds; loss {', '.join(losses)}",
+            f"two orders beside each other, with {orders} seeds; loss {', '.join(losses)}",
         ),
         "figures": (
             "70/30; none published",
-            f"{held} photos held back and {fresh} fresh ones, every accuracy with an interval",
+            f"{held} photos held back and {fresh} fresh ones, accuracy there with an interval",
         ),
     }
     return pd.DataFrame.from_dict(rows, orient="index", columns=["the project", "here"])

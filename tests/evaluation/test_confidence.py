@@ -54,7 +54,7 @@ def test_honest_answers_have_a_small_calibration_error_and_others_a_large_one():
 
 def test_reliability_counts_by_hand():
     given = np.array([[0.95, 0.05], [0.91, 0.09], [0.62, 0.38], [1.0, 0.0], [0.35, 0.65]])
-    table = confidence.reliability(given, [0, 1, 0, 0, 0])
+    table = confidence.reliability(given, [0, 1, 0, 0, 0], bins=10)
     assert table["photos"].tolist() == [2, 3]
     assert table["confidence"].tolist() == pytest.approx([0.635, (0.95 + 0.91 + 1) / 3])
     assert table["accuracy"].tolist() == pytest.approx([0.5, 2 / 3])

@@ -290,10 +290,25 @@ def test_a_temperature_is_chosen_by_validation_and_judged_by_test(validation, te
     losses = pd.DataFrame({"validation": validation}, index=[0.5, 1.0, 1.5, 2.0])
     if test:
         losses["test"] = test
-    told = readings.temperature(losses, 1.43)
+    told = readings.temperature(losses, 1.43, np.array([0.1]))
     assert said in told
     assert ("edge" in told) == (losses["validation"].idxmin() in (0.5, 2.0))
     assert ("flatters" in told) == (test is None)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ([-0.3, -0.2, -0.1], "On test, training's adds -0.200 (95 % interval -0.313 to -0.087): it "
+         "lowers it."),
+        ([0.3, 0.2, 0.1], ": it raises it."),
+        ([-0.3, 0.0, 0.2], ": perhaps by chance."),
+    ],
+)  # fmt: skip
+def test_chance_has_its_say_about_a_temperature(change, said):
+    losses = pd.DataFrame({"validation": [2, 1], "test": [2, 1]}, index=[1.0, 1.5])
+    assert said in readings.temperature(losses, 1.43, np.array(change))
+    assert "adds" not in readings.temperature(losses, 1.43, np.array(change[:1]))
 
 
 @pytest.mark.parametrize(

@@ -45,11 +45,12 @@ def history(val_loss, loss=0.01):
 
 
 def test_overfitting():
-    said = readings.overfitting(history([0.6, 0.5, 1.0]))
-    assert "In the last of 3 epochs, training accuracy is 1.00" in said
-    assert "fell to 0.50 by epoch 2" in said and "rose to 1.00 by" in said and "2.0 times" in said
+    said = readings.overfitting(history([0.6, 0.5, 0.9, 1.0, 1.1]))
+    assert "In the last of 5 epochs, training accuracy is 1.00" in said
+    assert "fell to 0.50 by epoch 2 and rose to 1.00" in said and "2.0 times" in said
     assert said.endswith("That is overfitting.")
-    for without in (history([0.6, 0.5, 0.52]), history([0.6, 0.5, 1.0], loss=0.8)):
+    wobble, slow = history([0.6, 0.5, 0.5, 0.5, 0.6]), history([0.6, 0.5, 1.0], loss=0.8)
+    for without in (wobble, slow):
         said = readings.overfitting(without)
         assert "does not overfit" in said and "That is overfitting" not in said
         assert "0.50 in epoch 2" in said
@@ -104,7 +105,9 @@ def test_unfrozen_first():
     said = readings.unfrozen_first(ways, {"head first": 0.02, "unfrozen first": 0.3})
     assert "Head first: validation loss 0.30, accuracy 0.85;" in said
     assert "Unfrozen first: validation loss 0.80" in said
-    assert said.index("moved by 2 %") < said.index("moved by 30 %")
+    assert said.index("moved by 2 %") < said.index("moved by 30 %") and "one class" not in said
+    said = readings.unfrozen_first(ways, {"head first": 0, "unfrozen first": 1}, ["head first"])
+    assert said.endswith("Head first: every network gives one class to all photos.")
 
 
 def test_on_fresh():
@@ -143,7 +146,9 @@ def test_summary():
 
 def test_beside_the_source():
     ways = {"no remedy": measured(0.4, 0.8), "L2": measured(0.1, 0.3)}
-    table = readings.beside_the_source(ways, ways, 60, 200, 1234)
+    orders = {"head first": measured(0.2), "unfrozen first": measured(0.6)}
+    table = readings.beside_the_source(ways, orders, 60, 200, 1234)
+    assert "with 1 seeds" in table.loc["unfreezing", "here"]
     assert "2 seeds" in table.loc["remedies", "here"] and "0.60" in table.loc["remedies", "here"]
     assert "60 photos held back" in table.loc["figures", "here"]
     assert "200 fresh" in table.loc["figures", "here"]
