@@ -496,7 +496,7 @@ def reliability(
         now: the same, such as with it; its intervals and numbers of photos are drawn.
         names: of both.
     """
-    _, axes = plt.subplots(figsize=(4.8, 3.6))
+    _, axes = plt.subplots(figsize=(4.4, 3.2))
     axes.plot([0, 1], [0, 1], color="#8c8c8c", linestyle=":", label="what they say")
     colours = ("#dd8452", "#4c72b0")
     for table, name, colour in zip((before, now), names, colours, strict=True):

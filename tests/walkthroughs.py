@@ -24,7 +24,7 @@ def lacking(walkthrough: str) -> str:
     if not photos or not (Path(photos) / "clothing").is_dir():
         return "real photos: DERMAFACE_TEST_DATA does not name a folder with clothing/ in it"
     weights = backbones.published_weights_path("mobilenet_v2")
-    with_top = weights.with_name(weights.name.replace("_no_top", ""))
-    if not with_top.is_file():
-        return f"real weights: KERAS_HOME does not hold {with_top.name}"
+    for name in (weights.name.replace("_no_top", ""), "imagenet_class_index.json"):
+        if not weights.with_name(name).is_file():
+            return f"real weights: KERAS_HOME does not hold {name}"
     return ""

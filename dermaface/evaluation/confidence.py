@@ -111,6 +111,22 @@ def calibration_error(
     return float((gaps * table["photos"]).sum() / table["photos"].sum())
 
 
+def added_loss(
+    before: np.ndarray, now: np.ndarray, truth: Sequence[int] | np.ndarray
+) -> np.ndarray:
+    """Return what a change of the probabilities added to the log loss of each photo, (n,).
+
+    Args:
+        before: (n, num_classes).
+        now: the same photos.
+        truth: the index of each photo's class.
+    """
+    first, second = (
+        np.clip(p, SMALLEST, 1)[range(len(p)), np.asarray(truth)] for p in (before, now)
+    )
+    return np.log(first / second)
+
+
 def errors(
     before: np.ndarray, now: np.ndarray, truth: Sequence[int] | np.ndarray, draws: int = 200
 ) -> dict[str, float]:

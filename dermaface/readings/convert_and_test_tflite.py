@@ -406,15 +406,16 @@ def resizers(table: "pd.DataFrame") -> str:
     )
 
 
-def slips(changed: "pd.DataFrame", images: int, turned: int) -> str:
+def slips(changed: "pd.DataFrame", photos: "pd.DataFrame") -> str:
     """Say how many answers each slip of a careless client changed.
 
     Args:
         changed: one row per changed answer, with the categorical `slip`, as from
             `changed_by_slips`.
-        images: how many photos were asked about.
-        turned: how many of them carry an EXIF note to turn them; only these can be misread.
+        photos: rows of `images.csv` that were asked about. Only those with an EXIF note can be
+            misread by ignoring it.
     """
+    images, turned = len(photos), int((photos["orientation"] > 1).sum())
     if changed.empty:
         said = f"No slip changed any of the {images} answers."
     else:

@@ -171,24 +171,30 @@ def thresholds(table: "pd.DataFrame", area: float, name: str) -> str:
 
 
 def unfrozen_first(
-    measured: Mapping[str, "pd.DataFrame"], moved: Mapping[str, float], alike: Sequence[str] = ()
+    measured: Mapping[str, "pd.DataFrame"],
+    moved: Mapping[str, float],
+    alike: Sequence[str],
+    frozen: "pd.DataFrame",
 ) -> str:
-    """Set ways to unfreeze beside each other.
+    """Set ways to unfreeze beside each other, and beside not doing so.
 
     Args:
         measured: for each way its `val_loss` and `val_accuracy`, one row for each seed.
         moved: for each way, how far the backbone's kernels went, as a share of their length.
         alike: the ways whose networks all give one class to every photo.
+        frozen: the figures of the network that stayed frozen.
     """
-    lines = [
-        f"{name.capitalize()}: validation loss {figures['val_loss'].mean():.2f}, accuracy "
-        f"{figures['val_accuracy'].mean():.2f}; the kernels moved by {100 * moved[name]:.0f} %."
-        for name, figures in measured.items()
-    ]
+    lines = ["Means over the seeds:"]
+    for name, figures in ({"stayed frozen": frozen} | dict(measured)).items():
+        lines.append(
+            f"{name.capitalize()}: validation loss {figures['val_loss'].mean():.2f}, accuracy "
+            f"{figures['val_accuracy'].mean():.2f}; the kernels moved by "
+            f"{100 * moved.get(name, 0):.0f} %."
+        )
     lines += [
         f"{name.capitalize()}: every network gives one class to all photos." for name in alike
     ]
-    return "\n".join(["Means over the seeds:", *lines])
+    return "\n".join(lines)
 
 
 def on_fresh(

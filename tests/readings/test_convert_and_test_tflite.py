@@ -291,12 +291,16 @@ def test_slips():
         ["swapped"] * 4 + ["resized"] * 3, ["EXIF ignored", "resized", "swapped"]
     )
     changed = pd.DataFrame({"slip": slips})
-    assert readings.slips(changed, 68, 2) == (
+
+    def photos(turned):
+        return pd.DataFrame({"orientation": [6] * turned + [1] * (68 - turned)})
+
+    assert readings.slips(changed, photos(2)) == (
         "Answers changed by one slip at a time, of 68:\nEXIF ignored 0, resized 3 and swapped 4.\n"
         "2 photos carry an EXIF note on turning."
     )
-    assert readings.slips(changed, 68, 1).endswith("1 photo carries an EXIF note on turning.")
-    assert readings.slips(changed[:0], 68, 0) == (
+    assert readings.slips(changed, photos(1)).endswith("1 photo carries an EXIF note on turning.")
+    assert readings.slips(changed[:0], photos(0)) == (
         "No slip changed any of the 68 answers.\nNo photo here carries an EXIF note."
     )
 

@@ -102,11 +102,13 @@ def test_thresholds():
 
 def test_unfrozen_first():
     ways = {"head first": measured(0.2, 0.4), "unfrozen first": measured(0.6, 1.0)}
-    said = readings.unfrozen_first(ways, {"head first": 0.02, "unfrozen first": 0.3})
+    moved, frozen = {"head first": 0.02, "unfrozen first": 0.3}, measured(0.1)
+    said = readings.unfrozen_first(ways, moved, [], frozen)
+    assert "Stayed frozen: validation loss 0.10, accuracy 0.95; the kernels moved by 0 %." in said
     assert "Head first: validation loss 0.30, accuracy 0.85;" in said
     assert "Unfrozen first: validation loss 0.80" in said
     assert said.index("moved by 2 %") < said.index("moved by 30 %") and "one class" not in said
-    said = readings.unfrozen_first(ways, {"head first": 0, "unfrozen first": 1}, ["head first"])
+    said = readings.unfrozen_first(ways, moved, ["head first"], frozen)
     assert said.endswith("Head first: every network gives one class to all photos.")
 
 
