@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     import numpy as np
 
 MISSING_NOTEBOOKS = (
-    "dermaface run needs the notebooks' packages, which are not installed ({name} is missing). "
-    "Install the project with its extra 'notebooks', or everything in requirements.txt."
+    "dermaface {command} needs the notebooks' packages, which are not installed ({name} is "
+    "missing). Install the project with its extra 'notebooks', or everything in requirements.txt."
 )
+
+
+# What `judge` needs of a run.
+JUDGED_BY = ("images.csv", "labels.txt", "predictions.csv", "metrics.json")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -103,6 +107,21 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     check.set_defaults(command=check_command)
     check.add_argument("folder", metavar="RELEASE_FOLDER")
 
+    judge = commands.add_parser(
+        "judge", help="score a .tflite file from anywhere on a run's photos, and release it"
+    )
+    judge.set_defaults(command=judge_command)
+    judge.add_argument("model", metavar="FILE.tflite")
+    judge.add_argument("--run", required=True, metavar="RUN_FOLDER", help="such as outputs/faces")
+    judge.add_argument(
+        "--labels", metavar="FILE.txt", help="its classes, one a line, if it does not carry them"
+    )
+    judge.add_argument(
+        "--independent", action="store_true",
+        help="it was not made from the run's model: it may answer otherwise, not less accurately",
+    )  # fmt: skip
+    judge.add_argument("--output", metavar="FOLDER", help="the release (default: RUN/release)")
+
     sample = commands.add_parser("sample", help="draw the sample set into a folder")
     sample.set_defaults(command=sample_command)
     sample.add_argument("folder", metavar="FOLDER")
@@ -141,7 +160,7 @@ def run_command(options: argparse.Namespace) -> int:
         from dermaface import pipeline
         from dermaface.model import backbones
     except ModuleNotFoundError as error:
-        raise ValueError(MISSING_NOTEBOOKS.format(name=error.name)) from error
+        raise ValueError(MISSING_NOTEBOOKS.format(command="run", name=error.name)) from error
     if options.data == "":
         raise ValueError("--data is empty. Name the folder or CSV file of your photos, or omit it.")
     given = pipeline.read_parameters(options.file) if options.file is not None else {}
@@ -314,6 +333,38 @@ def check_command(options: argparse.Namespace) -> int:
     for line in contract.check_release(options.folder):
         print(line)
     print(f"{printable_path(options.folder)} answers here as it did where it was made.")
+    return 0
+
+
+def judge_command(options: argparse.Namespace) -> int:
+    """Score a file on a run's photos, and release it if the gate passes it."""
+    from dermaface.photos.pixels import printable_path
+    from dermaface.runs import Run
+
+    try:
+        from dermaface.release.judge import judge
+    except ModuleNotFoundError as error:
+        raise ValueError(MISSING_NOTEBOOKS.format(command="judge", name=error.name)) from error
+    path, folder = Path(options.model), Path(options.run)
+    if not path.is_file():
+        raise ValueError(f"There is no model file {printable_path(path)}.")
+    run = Run(folder.resolve())
+    missing = [name for name in JUDGED_BY if not run.path(name).is_file()]
+    if not run.is_run or missing:
+        raise ValueError(
+            f"{printable_path(folder)} is not a run whose model has answered"
+            + (f": {missing[0]} is missing. " if missing else ". ")
+            + "Notebooks 01 to 04 make one: dermaface run --data FOLDER."
+        )
+    labels = []
+    if options.labels:
+        try:
+            labels = Path(options.labels).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"The labels {options.labels} cannot be read: {error}") from error
+    output = Path(options.output).resolve() if options.output else None
+    print(judge(run, path, labels, options.independent, output))
+    print(f"\nrelease: {printable_path(output or run.path('release'))}")
     return 0
 
 

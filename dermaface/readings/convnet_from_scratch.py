@@ -254,7 +254,7 @@ def saved(before: "np.ndarray", after: "np.ndarray", size: int, names: Sequence[
     counting = "starts again" if len(names[1]) < len(names[0]) else "goes on"
     return (
         f"{size / 1000:,.0f} KB on disk. Loaded again, it gives {answers} on "
-        f"{counted(len(before), 'photo')}.\nBefore clear_session, a new model was {names[0]}; "
+        f"{counted(len(before), 'photo')}.\nBefore clear_session, a new model was {names[0]};\n"
         f"after it, {names[1]}: counting {counting}."
     )
 

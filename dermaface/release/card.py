@@ -93,12 +93,17 @@ def model_card(run: Run, description: Mapping, strangers: Mapping) -> str:
         lowest=description["min_confidence"],
         sure_accuracy=100 * description["sure_accuracy"],
         set_coverage=100 * description["set_coverage"],
+        temperature="Nothing was done to its probabilities."
+        if description.get("network")
+        else f"All probabilities have the temperature {description['temperature']:.2f}, chosen on "
+        "the validation photos.",
         trust="\n".join(
             f"| {row['class']} | {row['photos']} | {row['sure']} | {row['right']} | {row['held']} "
             f"| {row['set_size']:.2f} |"
             for row in description["trust"]
         ),
-        parameters=run.parameters("02_build_model"),
+        network=description.get("network")
+        or "{backbone} at {image_size} px".format(**run.parameters("02_build_model")),
         ties=ties or "No group or picture lies in two splits, as far as copies were found.\n",
         data="\n".join(f"| {name} | {n} |" for name, n in description["data_images"].items()),
         split=split,

@@ -31,7 +31,7 @@ PIXEL_RULE = (
 
 
 def label_files(
-    run: Run, files: Mapping[str, bytes], trust: Mapping[str, float], recipes: Mapping[str, str]
+    run: Run, files: Mapping[str, bytes], trust: Mapping[str, Any], recipes: Mapping[str, str]
 ) -> dict[str, bytes]:
     """Return `.tflite` files that carry the run's labels and the facts about them.
 
@@ -51,23 +51,28 @@ def label_files(
     }
 
 
-def facts_for(run: Run, variant: str, **more: object) -> dict:
+def facts_for(run: Run, variant: str, made_from: bytes | None = None, **more: object) -> dict:
     """Return the facts that every `.tflite` file of a run carries.
 
     Args:
         run: its `model.keras` and `run.json` are read.
         variant: of the file.
+        made_from: what the file was made from, if that is not `model.keras`.
         more: further facts.
 
     Returns:
         Names and values for JSON. `keras_model_sha256` is the SHA-256 of `config.json` and
         `model.weights.h5`, one after the other, as `model.keras` holds them: the archive's other
         part says when it was saved. `unzip -p model.keras config.json model.weights.h5 |
-        sha256sum` gives the same.
+        sha256sum` gives the same. With `made_from`, it is `model_sha256` instead.
     """
-    with zipfile.ZipFile(run.path("model.keras")) as archive:
-        parts = [archive.read(name) for name in ("config.json", "model.weights.h5")]
-    model_sha256 = hashlib.sha256(b"".join(parts)).hexdigest()
+    if made_from is None:
+        with zipfile.ZipFile(run.path("model.keras")) as archive:
+            parts = [archive.read(name) for name in ("config.json", "model.weights.h5")]
+        made_from, source = b"".join(parts), "keras_model"
+    else:
+        source = "model"
+    model_sha256 = hashlib.sha256(made_from).hexdigest()
     return {
         "name": run.name,
         "version": f"{dermaface.__version__}-{model_sha256[:12]}",
@@ -75,7 +80,7 @@ def facts_for(run: Run, variant: str, **more: object) -> dict:
         "made_by": f"dermaface {dermaface.__version__}",
         "notice": sample.NOTICE if run.is_sample else "",
         "pixel_rule": PIXEL_RULE,
-        "keras_model_sha256": model_sha256,
+        f"{source}_sha256": model_sha256,
         "temperature": run.read().get("temperature", 1.0),
         "blur_threshold": run.parameters("01_explore_data")["blur_threshold"],
         **more,
@@ -94,6 +99,8 @@ def write_release(
     measured: Mapping[str, Any],
     limits: Mapping[str, float],
     photos: Sequence[str] = (),
+    content: bytes | None = None,
+    output: Path | None = None,
 ) -> None:
     """Write `release/` in one step: the file, its contract, golden pictures and the model card.
 
@@ -111,10 +118,14 @@ def write_release(
         limits: names and values of the gate's limits.
         photos: paths of the user's own photos, relative to the data root, that become golden
             pictures, too; only their pixels are copied.
+        content: the file, if it is not among the run's `tflite/`.
+        output: the folder, if it is not the run's `release/`.
     """
-    content = run.path(f"tflite/{variant}.tflite").read_bytes()
+    content = content or run.path(f"tflite/{variant}.tflite").read_bytes()
+    output = output or run.path("release")
     contents, found = tflite_file.read(content), tflite_file.audit(content)
-    image_size = run.parameters("02_build_model")["image_size"]
+    shape = runtime.open_interpreter(contents.model).get_input_details()[0]["shape"]
+    image_size = int(shape[1])
     kind, scale, zero_point = found.input
     figures = conversion[conversion["variant"] == variant].drop(columns=["variant", "passed"])
     labels_text = "\n".join(run.class_names) + "\n"
@@ -146,7 +157,7 @@ def write_release(
         "calibration": dict(measured["errors"]),
         "golden": "golden/expected.json: pictures and the probabilities that the file gave them",
     }
-    with atomic_path(run.path("release")) as folder:
+    with atomic_path(output) as folder:
         folder.mkdir()
         (folder / "model.tflite").write_bytes(content)
         (folder / "labels.txt").write_text(labels_text, encoding="utf-8")

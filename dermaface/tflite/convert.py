@@ -94,6 +94,10 @@ def quantize(rounded: bytes, calibration: np.ndarray) -> bytes:
         ValueError: the file is not int8 throughout, or would not take raw bytes.
     """
     model = tflite_file.unpack(rounded)
+    # With this note of LiteRT Torch, the quantizer would leave all weights in floats.
+    model.metadata = [
+        note for note in model.metadata or [] if note.name != b"keep_stablehlo_constant"
+    ]
     graph = model.subgraphs[0]
     tensors = [i for i in range(len(graph.tensors)) if _holds_floats(model, i, stored=False)]
     ranges = measure_ranges(rounded, tensors, calibration)
