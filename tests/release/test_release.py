@@ -361,7 +361,7 @@ def test_the_model_card_tells_of_further_trainings(run, released):
     runs.write_json(run.path("metrics.json"), again)
     card = (write(run) / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "- trained again with 2 other seeds, the Keras model reaches 0.880 to 0.910\n" in card
-    assert "(with its own 0.900);\n- compared with the trained Keras model" in card
+    assert "(with its own 0.900);\n- compared with the run's trained model" in card
 
 
 def test_what_a_file_says_about_strangers(labelled_file, tflite_files, tmp_path):
