@@ -1,8 +1,16 @@
 """What the tests share: a small sample set, a small model, and real photos if they are named."""
 
+import gc
 import os
 from pathlib import Path
+import sys
 import tempfile
+
+# Workers that share the processors gain nothing from threads that wait for each other. OpenBLAS
+# reads this when NumPy is imported, so it comes before all that imports NumPy.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
 
 import cells
 from dermaface import processors
@@ -19,10 +27,10 @@ from xdist.scheduler import LoadScopeScheduling
 OUTPUT_ROOT = tempfile.TemporaryDirectory(prefix="dermaface-test-")
 os.environ["DERMAFACE_OUTPUT_ROOT"] = OUTPUT_ROOT.name
 
-# Workers that share the processors gain nothing from threads that wait for each other.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
+# What is imported stays, and to look through it for garbage takes time.
+gc.collect()
+gc.freeze()
+gc.set_threshold(20_000, 20, 50)
 
 CLASS_NAMES = ["acne", "melasma", "vitiligo", "wrinkles"]
 
@@ -33,9 +41,14 @@ GROUPS = {
     "pipeline": ("test_pipeline",),
     "photos": ("test_photos",),
     "tflite_files": (
-        "test_cli", "test_convert", "test_evaluation", "test_file", "test_release", "test_runtime",
+        "test_cli", "test_convert", "test_evaluation", "test_file", "test_judge", "test_release",
+        "test_runtime",
     ),
     "drawn_sets": ("test_backbones", "test_sample"),
+    "test_devices": ("test_devices",),
+    "test_stages": ("test_stages",),
+    "test_features": ("test_features",),
+    "test_build": ("test_build",),
 }  # fmt: skip
 # `make test-fast` leaves out what is marked as slow, and what uses one of these.
 SLOW_FIXTURES = {"clothing", "drawn_sets", "imagenet_weights", "quick", "small_model"}
@@ -81,6 +94,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason=reason))
         if hasattr(item, "cell") and cells.NUMBERS_VARY_TAG in item.cell.metadata.get("tags", []):
             item.sanitize = cells.blank_numbers
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_models():
+    """Let Keras forget a module's models: the more it remembers, the slower the next ones."""
+    yield
+    if "keras" in sys.modules:
+        sys.modules["keras"].backend.clear_session()
 
 
 @pytest.fixture(scope="session")

@@ -270,11 +270,7 @@ def _compare_pairs(
         for a, b in _close_pairs(hashes[0], hashes[mirrored])
         if a < b
     }
-    pairs = close | {
-        (a, b, mirrored)
-        for mirrored in (False, True)
-        for a, b in keypoints.nearest(points, mirrored)
-    }
+    pairs = close | keypoints.nearest(points)
     remembered = {row[["a", "b", "mirrored"]].item(): row for row in known}
     table = np.zeros(len(pairs), COMPARED)
     todo = []

@@ -131,44 +131,46 @@ def mirror(descriptors: np.ndarray) -> np.ndarray:
     return descriptors[:, _MIRROR]
 
 
-def nearest(points: Points, mirrored: bool) -> set[tuple[int, int]]:
-    """Return each photo with the `NEAREST` that share most words with it, or with its mirror image.
+def nearest(points: Points) -> set[tuple[int, int, bool]]:
+    """Return each photo with the `NEAREST` that share most words with it or its mirror image.
 
     A word is a kind of descriptor. As in the search of texts (Sivic and Zisserman 2003), a word
     counts the more, the fewer photos have it; photos are compared by the cosine of their counts.
 
     Args:
         points: of all photos.
-        mirrored: whether to compare mirror images with the photos.
 
     Returns:
-        Pairs (a, b) of numbers of photos, a below b.
+        Numbers of photos, a below b, and whether one is compared with the other's mirror image.
     """
     size = len(points.starts) - 1
     if min(size, len(points.descriptors)) < 2:
         return set()
     learned = _learn_words(points)
     blocks = [range(start, min(start + 256, size)) for start in range(0, size, 256)]
-    counts = scipy.sparse.vstack([_count_words(points, learned, block) for block in blocks]).tocsr()
-    used = np.bincount(counts.indices, minlength=counts.shape[1])
-    rarity = np.log(size / np.maximum(used, 1)).astype(np.float32)
-    index = _weigh(counts, rarity).T.tocsr()
-
-    def ask(block: range) -> list[tuple[int, int]]:
-        asked = _weigh(_count_words(points, learned, block, mirrored, PROBES), rarity)
-        found = (asked @ index).tocsr()
-        pairs = []
-        for row, number in enumerate(block):
-            part = slice(*found.indptr[row : row + 2])
-            others, likeness = found.indices[part], found.data[part]
-            # Ties are broken by number, so that no order of computing matters.
-            best = np.lexsort((others, -likeness))[: NEAREST + 1]
-            chosen = [int(other) for other in others[best] if other != number][:NEAREST]
-            pairs += [(min(number, other), max(number, other)) for other in chosen]
-        return pairs
-
     with concurrent.futures.ThreadPoolExecutor(count_processors()) as pool:
-        return {pair for pairs in pool.map(ask, blocks) for pair in pairs}
+        counts = scipy.sparse.vstack(
+            list(pool.map(lambda block: _count_words(points, learned, block), blocks))
+        ).tocsr()
+        used = np.bincount(counts.indices, minlength=counts.shape[1])
+        rarity = np.log(size / np.maximum(used, 1)).astype(np.float32)
+        index = _weigh(counts, rarity).T.tocsr()
+
+        def ask(block: range, mirrored: bool) -> list[tuple[int, int, bool]]:
+            asked = _weigh(_count_words(points, learned, block, mirrored, PROBES), rarity)
+            found = (asked @ index).tocsr()
+            pairs = []
+            for row, number in enumerate(block):
+                part = slice(*found.indptr[row : row + 2])
+                others, likeness = found.indices[part], found.data[part]
+                # Ties are broken by number, so that no order of computing matters.
+                best = np.lexsort((others, -likeness))[: NEAREST + 1]
+                chosen = [int(other) for other in others[best] if other != number][:NEAREST]
+                pairs += [(min(number, other), max(number, other), mirrored) for other in chosen]
+            return pairs
+
+        asked = [(block, mirrored) for mirrored in (False, True) for block in blocks]
+        return {pair for pairs in pool.map(ask, *zip(*asked, strict=True)) for pair in pairs}
 
 
 class _Learned(NamedTuple):

@@ -65,7 +65,7 @@ def best_epoch(history: "pd.DataFrame", images: int) -> str:
     kept_right, most = (round(accuracies[epoch] * images) for epoch in (best, highest))
     said = [
         f"Kept: epoch {best + 1}{where}, with {kept_right} of {images} validation photos right.",
-        f"Highest accuracy: epoch {highest + 1}, with {most} of {images} right.",
+        f"Highest accuracy: {most} of {images} right, first in epoch {highest + 1}.",
     ]
     for stage in stages[stages.index(kept) + 1 :]:
         said.append(f"Stage {stage} did not lower the loss and was undone.")
@@ -446,21 +446,21 @@ def temperature(losses: "pd.DataFrame", noted: float, change: np.ndarray) -> str
     chosen = losses["validation"].idxmin()
     as_it_was = losses.index[np.abs(losses.index - 1).argmin()]
     told = [
-        f"{split} {losses.loc[as_it_was, split]:.3f} before, {losses.loc[chosen, split]:.3f} after"
+        f"{split} {losses.loc[chosen, split]:.3f} instead of {losses.loc[as_it_was, split]:.3f}"
         for split in losses
     ]
     said = [
         f"Validation chooses temperature {chosen:.2f}; training, which leans towards 1, took "
         f"{noted:.2f}.",
-        f"Log loss: {'; '.join(told)}.",
+        f"Log loss with {chosen:.2f}: {'; '.join(told)}.",
     ]
     if len(change) > 1:
         mean, reach = change.mean(), 1.96 * change.std(ddof=1) / np.sqrt(len(change))
         lowers, raises = mean + reach < 0, mean - reach > 0
         verdict = "it lowers it" if lowers else "it raises it" if raises else "perhaps by chance"
         said.append(
-            f"On {losses.columns[-1]}, training's adds {mean:+.3f} (95 % interval "
-            f"{mean - reach:+.3f} to {mean + reach:+.3f}): {verdict}."
+            f"On {losses.columns[-1]}, the {noted:.2f} of training changes it by {mean:+.3f} "
+            f"(95 % interval {mean - reach:+.3f} to {mean + reach:+.3f}):\n{verdict}."
         )
     if "test" not in losses:
         said.append("These photos chose it, so that flatters.")

@@ -494,23 +494,27 @@ def strangers(told: Mapping[str, float], min_confidence: float) -> str:
 
 
 def shipped(
-    conversion: "pd.DataFrame", variant: str, interval: tuple[float, float], told: Mapping
+    conversion: "pd.DataFrame",
+    variant: str,
+    split: str,
+    interval: tuple[float, float],
+    told: Mapping,
 ) -> str:
     """Say in three lines what ships, what this run measured, and how far to trust it.
 
     Args:
         conversion: all rows of `conversion.csv`.
         variant: the one that ships.
+        split: the photos that report on it.
         interval: the 95 % interval of the share of answers that it changed.
         told: about pictures of no class, as from `strangers_told`.
     """
-    rows = conversion[conversion["variant"] == variant]
-    size = rows["bytes"].iloc[0]
+    row = conversion[(conversion["variant"] == variant) & (conversion["split"] == split)].iloc[0]
     whole = conversion.loc[conversion["variant"] == "float32", "bytes"].iloc[0]
     low, high = (100 * limit for limit in interval)
     return (
-        f"What: {variant}, {100 * size / whole:.0f} % as large as float32.\n"
-        f"This run: {rows['changed'].sum()} of {rows['images'].sum()} answers changed.\n"
+        f"What: {variant}, {100 * row['bytes'] / whole:.0f} % as large as float32.\n"
+        f"This run: {row['changed']} of {row['images']} {split} answers changed.\n"
         f"How far to trust it: on photos like these, {low:.1f} % to {high:.1f} % of answers may "
         f"change;\non others, expect anything: of {strange(told)}, "
         f"{percent(told['sure'] / told['pictures'])} got a sure answer."

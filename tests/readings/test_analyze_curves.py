@@ -84,13 +84,13 @@ def test_the_kept_epoch_is_counted_over_all_stages_as_in_the_figure():
     told = readings.best_epoch(history, 10)
     assert told.splitlines() == [
         "Kept: epoch 3 (epoch 1 of stage fine_tune), with 7 of 10 validation photos right.",
-        "Highest accuracy: epoch 4, with 8 of 10 right.",
+        "Highest accuracy: 8 of 10 right, first in epoch 4.",
         "Stage full did not lower the loss and was undone.",
     ]
     told = readings.best_epoch(history.iloc[:2], 10)
     assert told.splitlines() == [
         "Kept: epoch 2, with 4 of 10 validation photos right.",
-        "Highest accuracy: epoch 2, with 4 of 10 right.",
+        "Highest accuracy: 4 of 10 right, first in epoch 2.",
     ]
 
 
@@ -270,20 +270,24 @@ def test_the_photos_that_make_up_half_of_the_log_loss_are_counted():
         (
             [3, 2, 1, 2],
             [3, 2, 1.5, 2],
-            "temperature 1.50; training, which leans towards 1, took 1.43.\nLog loss: "
-            "validation 2.000 before,",
+            "temperature 1.50; training, which leans towards 1, took 1.43.\nLog loss with "
+            "1.50: validation 1.000 instead of 2.000;",
         ),
-        ([3, 2, 1, 2], [3, 2, 1.5, 2], "before, 1.000 after; test 2.000 before, 1.500 after."),
-        ([3, 2, 1, 2], [3, 1, 2, 2], "test 1.000 before, 2.000 after."),
+        ([3, 2, 1, 2], [3, 2, 1.5, 2], "1.000 instead of 2.000; test 1.500 instead of 2.000."),
+        ([3, 2, 1, 2], [3, 1, 2, 2], "test 2.000 instead of 1.000."),
         (
             [3, 1, 2, 2],
             [3, 1, 2, 2],
-            "temperature 1.00; training, which leans towards 1, took 1.43.\nLog loss: "
-            "validation 1.000 before, 1.000",
+            "temperature 1.00; training, which leans towards 1, took 1.43.\nLog loss with "
+            "1.00: validation 1.000 instead of 1.000",
         ),
         ([1, 2, 3, 4], [1, 2, 3, 4], "temperature 0.50;"),
         ([1, 2, 3, 4], [1, 2, 3, 4], "edge of the range"),
-        ([3, 2, 1, 2], None, "Log loss: validation 2.000 before, 1.000 after.\nThese photos"),
+        (
+            [3, 2, 1, 2],
+            None,
+            "Log loss with 1.50: validation 1.000 instead of 2.000.\nThese photos",
+        ),
     ],
 )
 def test_a_temperature_is_chosen_by_validation_and_judged_by_test(validation, test, said):
@@ -299,16 +303,16 @@ def test_a_temperature_is_chosen_by_validation_and_judged_by_test(validation, te
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ([-0.3, -0.2, -0.1], "On test, training's adds -0.200 (95 % interval -0.313 to -0.087): it "
-         "lowers it."),
-        ([0.3, 0.2, 0.1], ": it raises it."),
-        ([-0.3, 0.0, 0.2], ": perhaps by chance."),
+        ([-0.3, -0.2, -0.1], "On test, the 1.43 of training changes it by -0.200 (95 % interval "
+         "-0.313 to -0.087):\nit lowers it."),
+        ([0.3, 0.2, 0.1], ":\nit raises it."),
+        ([-0.3, 0.0, 0.2], ":\nperhaps by chance."),
     ],
 )  # fmt: skip
 def test_chance_has_its_say_about_a_temperature(change, said):
     losses = pd.DataFrame({"validation": [2, 1], "test": [2, 1]}, index=[1.0, 1.5])
     assert said in readings.temperature(losses, 1.43, np.array(change))
-    assert "adds" not in readings.temperature(losses, 1.43, np.array(change[:1]))
+    assert "changes it" not in readings.temperature(losses, 1.43, np.array(change[:1]))
 
 
 @pytest.mark.parametrize(

@@ -345,13 +345,17 @@ def test_strangers():
 def test_shipped():
     told = {"pictures": 36, "sure": 32, "mean_confidence": 0.8, "drawn": True}
     both = pd.concat([FILES, FILES.assign(split="test", changed=2)])
-    assert readings.shipped(both, "int8", (0.006, 0.07), told) == (
-        "What: int8, 25 % as large as float32.\nThis run: 2 of 100 answers changed.\n"
+    assert readings.shipped(both, "int8", "test", (0.006, 0.07), told) == (
+        "What: int8, 25 % as large as float32.\nThis run: 2 of 50 test answers changed.\n"
         "How far to trust it: on photos like these, 0.6 % to 7.0 % of answers may change;\n"
         "on others, expect anything: of 36 drawn pictures of other things, 89 % got a sure answer."
     )
-    said = readings.shipped(FILES, "float32", (0.0, 0.07), told | {"sure": 0, "drawn": False})
-    assert said.startswith("What: float32, 100 % as large as float32.\nThis run: 0 of 50 answers")
+    said = readings.shipped(
+        FILES, "float32", "validation", (0.0, 0.07), told | {"sure": 0, "drawn": False}
+    )
+    assert said.startswith(
+        "What: float32, 100 % as large as float32.\nThis run: 0 of 50 validation"
+    )
     assert said.endswith("of 36 photos of other things, 0 % got a sure answer.")
 
 

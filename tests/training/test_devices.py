@@ -74,11 +74,11 @@ for mirrored in (False, True, False):
     validation_ds = datasets.make_dataset(validation, root, class_names, 64, datasets.Order(size))
     build.set_trainable(model)
     model.compile(keras.optimizers.Adam(0.003), "categorical_crossentropy", metrics=["accuracy"])
+    epochs = 1 if replicas in out else 6  # the third only shows that one device works again
     history = model.fit(
-        train_ds, validation_data=validation_ds, epochs=6, shuffle=False, verbose=0
+        train_ds, validation_data=validation_ds, epochs=epochs, shuffle=False, verbose=0
     )
-    weight = np.array(model.get_layer("probabilities").kernel)
-    out[replicas] = history.history["val_accuracy"][-1]
+    out.setdefault(replicas, history.history["val_accuracy"][-1])
     out["devices"] = out.get("devices", []) + [replicas]
     assert devices.describe().startswith("no GPU")
 try:

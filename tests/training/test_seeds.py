@@ -10,7 +10,7 @@ import pytest
 GIVEN = {
     "seed": 0, "batch_size": 8, "epochs": 3, "learning_rate": 0.01, "schedule": "constant",
     "head_views": 2, "fine_tune_epochs": 1, "fine_tune_learning_rate": 0.0001,
-    "fine_tune_schedule": "cosine", "fine_tune_from": "block_15_expand", "fine_tune_views": 1,
+    "fine_tune_schedule": "cosine", "fine_tune_from": "Conv_1", "fine_tune_views": 1,
     "full_epochs": 0, "full_learning_rate": 0.00001, "full_schedule": "cosine", "cache_gb": 1.0,
     "early_stopping_patience": 0, "optimizer": "adamw", "weight_decay": 0.0,
     "label_smoothing": 0.1, "use_class_weights": True, "mixed_precision": False,
