@@ -404,7 +404,7 @@ def summary(photos: "pd.DataFrame") -> str:
         f"The score to beat is {percent(kept['label'].value_counts().iloc[0] / len(kept))}: "
         "always giving the most frequent answer.\n"
         f"Near 90 %, {held_out} accuracy is uncertain by about {100 * (high - low) / 2:.0f} "
-        f"points; the smallest class there has {counted(fewest, 'photo')}."
+        f"points; its smallest class has {counted(fewest, 'photo')}."
     )
 
 

@@ -282,8 +282,7 @@ EXPLORED = {
         ),
         "4 of 4 files can be used, in 2 classes: train 1, validation 1 and test 2.\n"
         "The score to beat is 75 %: always giving the most frequent answer.\n"
-        "Near 90 %, test accuracy is uncertain by about 36 points; the smallest class there has "
-        "1 photo.",
+        "Near 90 %, test accuracy is uncertain by about 36 points; its smallest class has 1 photo.",
     ),
     "summary_without_test": (
         (
@@ -294,7 +293,7 @@ EXPLORED = {
         ),
         "3 of 4 files can be used, in 1 class: train 2 and validation 1.\n"
         "The score to beat is 100 %: always giving the most frequent answer.\n"
-        "Near 90 %, validation accuracy is uncertain by about 41 points; the smallest class there "
+        "Near 90 %, validation accuracy is uncertain by about 41 points; its smallest class "
         "has 1 photo.",
     ),
     "groups_given": (
