@@ -94,7 +94,7 @@ def top_three(best: Any, class_names: Sequence[str]) -> list[str]:
     """
     return [
         "\n".join(
-            f"{class_names[index].replace('_', ' ')} {percent(value)}"
+            f"{class_names[index].replace('_', ' ')} {100 * value:.0f} %"
             for value, index in zip(values, indices, strict=True)
         )
         for values, indices in zip(best.values.tolist(), best.indices.tolist(), strict=True)
