@@ -40,17 +40,17 @@ test-walkthroughs: $(BIN)/.installed ## the walkthroughs against their committed
 	$(BIN)/python -m pytest $(WORKERS) notebooks/walkthroughs tests/test_notebooks.py
 
 PYTORCH := .venv-pytorch
+PYTORCH_PIP = $(PYTORCH)/bin/python -m pip install --quiet --disable-pip-version-check
 TORCH := 2.13.0
 
-# The CPU build is much the smaller one, but not every package index has it.
+# The CPU build of PyTorch is much the smaller one, but not every package index has it. The locked
+# packages come last: LiteRT Torch asks for a few that are older than it needs.
 $(PYTORCH)/.installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(PYTORCH)
-	$(PYTORCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.txt
-	$(PYTORCH)/bin/python -m pip install --quiet --disable-pip-version-check "torch==$(TORCH)+cpu" || \
-		$(PYTORCH)/bin/python -m pip install --quiet --disable-pip-version-check "torch==$(TORCH)"
-	$(PYTORCH)/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.txt \
-		"litert-torch==0.10.0"
-	$(PYTORCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(PYTORCH_PIP) "torch==$(TORCH)+cpu" || $(PYTORCH_PIP) "torch==$(TORCH)"
+	$(PYTORCH_PIP) "litert-torch==0.10.0"
+	$(PYTORCH_PIP) --no-deps -r requirements.txt
+	$(PYTORCH_PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # The walkthrough is set beside a run of the sample, which the numbered notebooks make first.

@@ -40,7 +40,7 @@ def carried(network: Any, layers: int) -> str:
         layers: with weights.
     """
     count = sum(x.numel() for name, x in network.state_dict().items() if "num_batches" not in name)
-    return f"{layers} layers with {count:,} numbers: each found its counterpart."
+    return f"{layers} layers with {count:,} numbers were carried over."
 
 
 def same_features(first: "np.ndarray", second: "np.ndarray") -> str:
@@ -57,8 +57,8 @@ def same_features(first: "np.ndarray", second: "np.ndarray") -> str:
             "it is NOT the same network."
         )
     return (
-        f"{len(first)} photos, {first.shape[1]:,} features of each, {typical:.2f} on average: none "
-        f"differs by more\nthan {largest:.0e}. It is the same network."
+        f"{len(first)} photos, {first.shape[1]:,} features of each, {typical:.2f} on average: the "
+        f"largest difference\nis {largest:.1e}. It is the same network."
     )
 
 
@@ -85,20 +85,23 @@ def stage(history: "pd.DataFrame", photos: int) -> str:
     return told
 
 
-def top_three(best: Any, class_names: Sequence[str]) -> list[str]:
-    """Return a title for each photo, its likeliest classes, one a line.
+def likeliest(best: Any, truth: Sequence[int], class_names: Sequence[str]) -> list[str]:
+    """Return a title for each photo: its class, and below it the likeliest ones, one a line.
 
     Args:
-        best: what `torch.topk` returns: `values` and `indices`, (photos, 3).
+        best: what `torch.topk` returns: `values` and `indices`, (photos, k).
+        truth: the index of each photo's class.
         class_names: the classes in index order.
     """
-    return [
-        "\n".join(
-            f"{class_names[index].replace('_', ' ')} {100 * value:.0f} %"
-            for value, index in zip(values, indices, strict=True)
+    names = [name.replace("_", " ") for name in class_names]
+    told = zip(truth, best.values.tolist(), best.indices.tolist(), strict=True)
+    titles = []
+    for own, values, indices in told:
+        pairs = zip(values, indices, strict=True)
+        titles.append(
+            "\n".join([f"{names[own]}:", *(f"{names[n]} {100 * p:.0f} %" for p, n in pairs)])
         )
-        for values, indices in zip(best.values.tolist(), best.indices.tolist(), strict=True)
-    ]
+    return titles
 
 
 def side_by_side(
@@ -183,6 +186,7 @@ def summary(figures: Mapping[str, dict], history: "pd.DataFrame") -> str:
     test = figures["test"]
     low, high = test["accuracy_interval"]
     return (
-        f"{counted(len(history), 'epoch')} in a loop of your own: {test['accuracy']:.3f} of "
-        f"{counted(test['images'], 'test photo')} right,\n95 % interval {low:.3f} to {high:.3f}."
+        f"{counted(len(history), 'epoch')} in a loop of your own: "
+        f"{round(test['accuracy'] * test['images'])} of {counted(test['images'], 'test photo')} "
+        f"right,\naccuracy {test['accuracy']:.3f}, 95 % interval {low:.3f} to {high:.3f}."
     )
