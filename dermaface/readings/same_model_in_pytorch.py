@@ -1,6 +1,6 @@
 """What the walkthrough "The same model in PyTorch" says; each returns one text or table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,18 +105,22 @@ def likeliest(best: Any, truth: Sequence[int], class_names: Sequence[str]) -> li
 
 
 def side_by_side(
-    run: "Run", answers: "pd.DataFrame", history: "pd.DataFrame", seconds: float
+    run: "Run",
+    keras: "pd.DataFrame",
+    torch: "pd.DataFrame",
+    history: "pd.DataFrame",
+    seconds: float,
 ) -> "pd.DataFrame":
     """Return a table of both trainings.
 
     Args:
         run: the Keras run.
-        answers: PyTorch's, as from `scores.prediction_frame`.
+        keras: its answers, as from `scores.prediction_frame`.
+        torch: PyTorch's.
         history: of PyTorch's training, one row per epoch.
         seconds: that it took.
     """
     from dermaface import runs
-    from dermaface.evaluation import scores
     import pandas as pd
 
     source = runs.project_root() / "notebooks"
@@ -128,8 +132,8 @@ def side_by_side(
     took = sum(noted[name]["seconds"] for name in KERAS)
     rows = {}
     for name, table, cells, count, spent in (
-        ("Keras", scores.read_predictions(run), theirs, epochs, took),
-        ("PyTorch", answers, own[2:end], len(history), seconds),
+        ("Keras", keras, theirs, epochs, took),
+        ("PyTorch", torch, own[2:end], len(history), seconds),
     ):
         test = table[table["split"] == "test"]
         right = int((test["label"] == test["predicted"]).sum())
@@ -151,22 +155,26 @@ def read_code(path: Path) -> list[dict]:
     ]
 
 
-def compared(keras: "pd.DataFrame", torch: "pd.DataFrame") -> str:
+def compared(
+    keras: "pd.DataFrame",
+    torch: "pd.DataFrame",
+    interval: Callable[[float, float, float], tuple[float, float]],
+) -> str:
     """Say on how many test photos two trainings agree.
 
     Args:
         keras: answers, as from `scores.prediction_frame`.
         torch: the other's, to the same photos.
+        interval: makes a 95 % interval of the photos that only the first, and only the second
+            answers right, and of all photos, as `scores.drop_interval`.
     """
-    from dermaface.evaluation import scores
-
     pairs = keras.merge(torch[["path", "predicted"]], on="path", suffixes=("", "_other"))
     pairs = pairs[pairs["split"] == "test"]
     same = int((pairs["predicted"] == pairs["predicted_other"]).sum())
     first = pairs["predicted"] == pairs["label"]
     second = pairs["predicted_other"] == pairs["label"]
     only = int((first & ~second).sum()), int((second & ~first).sum())
-    low, high = scores.drop_interval(*only, len(pairs))
+    low, high = interval(*only, len(pairs))
     beyond = "is" if low > 0 or high < 0 else "is not"
     ahead = (only[1] - only[0]) / len(pairs)
     return (
