@@ -11,6 +11,8 @@ from typing import IO
 
 # Matplotlib, which Keras imports too, says that it lists fonts or cannot write to the home folder.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)
+# LiteRT Torch makes PyTorch say how another package should register its types.
+logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
 
 _lock = threading.Lock()
 _blocks = 0  # entered and not left yet, in all threads

@@ -73,10 +73,17 @@ def readme_figure() -> bytes:
     return base64.b64decode(jpeg)
 
 
-def execute_walkthroughs() -> None:
-    """Run in place the walkthroughs that lack nothing here, and say what the others lack."""
+def execute_walkthroughs(sample_run: bool) -> None:
+    """Run in place the walkthroughs that lack nothing here, and say what the others lack.
+
+    Args:
+        sample_run: whether the numbered notebooks have just run, for what is set beside them.
+    """
     for path in walkthroughs.FILES:
-        if reason := walkthroughs.lacking(path.stem):
+        reason = walkthroughs.lacking(path.stem)
+        if path.stem == walkthroughs.IN_PYTORCH and not sample_run:
+            reason = reason or "make refresh makes the run that it is set beside"
+        if reason:
             print(f"{path.stem}: not renewed ({reason})")
         else:
             execute(path)
@@ -91,7 +98,7 @@ def main(everything: bool) -> None:
                 execute(ROOT / "notebooks" / f"{notebook}.ipynb")
             renew_values(runs.open_run("demo"))
             FIGURE.write_bytes(readme_figure())
-        execute_walkthroughs()
+        execute_walkthroughs(everything)
 
 
 if __name__ == "__main__":

@@ -120,18 +120,20 @@ def test_only_those_who_name_the_walkthroughs_run_them(request):
 
 
 def test_cells_are_short_and_prose_goes_with_them(notebook):
-    _, content = notebook
+    path, content = notebook
+    # Where PyTorch is the subject, a network and a training loop are typed out.
+    middle, most = (11, 220) if path.stem == walkthroughs.IN_PYTORCH else (6, 200)
     code = code_cells(content)
     told = [cell.source for cell in content.cells if cell.cell_type == "markdown"]
     lengths = sorted(
         len(c.source.splitlines()) for c in code if "parameters" not in c.metadata.get("tags", [])
     )
     assert lengths[-1] <= 16
-    assert lengths[len(lengths) // 2] <= 6
+    assert lengths[len(lengths) // 2] <= middle
     assert sum(length <= 12 for length in lengths) >= 0.9 * len(lengths)
     assert len(told) >= len(code)
     lines = sum(len(cell.source.splitlines()) for cell in code)
-    assert lines <= 200
+    assert lines <= most
     assert 8 <= sum(len(text.split()) for text in told) / lines <= 20
 
 

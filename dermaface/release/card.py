@@ -94,7 +94,7 @@ def model_card(run: Run, description: Mapping, strangers: Mapping) -> str:
         sure_accuracy=100 * description["sure_accuracy"],
         set_coverage=100 * description["set_coverage"],
         temperature="Nothing was done to its probabilities."
-        if description.get("network")
+        if description.get("network") or description["temperature"] == 1
         else f"All probabilities have the temperature {description['temperature']:.2f}, chosen on "
         "the validation photos.",
         trust="\n".join(
