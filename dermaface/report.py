@@ -244,11 +244,14 @@ def _tiles(
     if figures:
         here = figures[split]
         low, high = here["accuracy_interval"]
+        on = measured_on(here, split)
+        if here["pictures"] == here["images"]:  # There is hardly room for what goes without saying.
+            on = on.replace(f", {counted(here['pictures'], 'picture')}", "")
         accuracy = (
             f"{100 * here['accuracy']:.1f} %",
             f"95 % interval {100 * low:.1f} to {100 * high:.1f} %; "
             f"{here['accuracy'] * here['images']:.0f} of "
-            f"{measured_on(here, split)}"
+            f"{on}"
             + ("" if split == "test" else " (also used to choose)")
             + _seeds(here.get("trained_again", {})),
         )
@@ -390,8 +393,9 @@ def warn_of_figures(
         warnings.append(" ".join(told))
     warnings += readings.unmeasured({split: here})
     if high - low > WIDE_INTERVAL:
-        warnings.append(
-            f"Only {counted(here['images'], f'{split} photo')}: the interval is "
+        serious.append(
+            "Too few photos to tell how good it is: with "
+            f"{counted(here['images'], f'{split} photo')}, the interval is "
             f"{100 * (high - low):.0f} points wide."
         )
     if few:

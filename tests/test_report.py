@@ -192,7 +192,7 @@ def test_a_good_run_may_ship_and_its_figures_are_those_of_its_files(good):
         (
             "Accuracy of the released file",
             "90.0 %",
-            f"95 % interval {low:.1f} to {high:.1f} %; 54 of 60 test photos, 60 pictures",
+            f"95 % interval {low:.1f} to {high:.1f} %; 54 of 60 test photos",
         ),
         ("Size of the file", "1,235 KB", "int8, for 64 x 64 pixels; 31 % of float32"),
         (
@@ -321,7 +321,7 @@ def test_what_groups_on_both_sides_are_worth_is_told(tmp_path):
     _, warnings = report.warn_of_figures(figures, images.read_table(run.path("images.csv")))
     (told,) = [text for text in warnings if text.startswith("60 photos have relatives")]
     assert "0.900 of 60 photos, without them for 0.850: +5.0 points" in told
-    assert "60 test photos, 60 pictures, 3 groups" in report.examine(run).tiles[0][2]
+    assert "60 test photos, 3 groups" in report.examine(run).tiles[0][2]
 
 
 def test_further_trainings_stand_beside_the_accuracy(tmp_path):
@@ -343,7 +343,7 @@ def test_scenes_are_only_proposed_so_they_are_a_warning(tmp_path):
     screen = report.examine(
         write_run(tmp_path / "scenes", change=lambda t: t.assign(scene=t["path"].str[:7]))
     )
-    assert not screen.serious
+    assert not any("scene" in told for told in screen.serious)
     told = "3 scenes in more than one split (photos: train 90, validation 30, test 60)"
     assert f"{told}: the accuracy may flatter." in screen.warnings
 
@@ -378,14 +378,13 @@ def test_three_classes_and_forty_photos(tmp_path):
     assert screen.serious == [
         "Never recognised: acne (0 of 5), melasma (0 of 5), wrinkles (0 of 5).",
         "Not shown to beat always answering acne, which is right for 33 %.",
+        "Too few photos to tell how good it is: with 15 validation photos, the interval is 20 "
+        "points wide.",
     ]
-    assert screen.tiles[0][2].endswith(
-        "; 0 of 15 validation photos, 15 pictures (also used to choose)"
-    )
+    assert screen.tiles[0][2].endswith("; 0 of 15 validation photos (also used to choose)")
     for said in (
         "No test split: these validation photos also chose the epoch and the file, which flatters "
         "a little.",
-        "Only 15 validation photos: the interval is 20 points wide.",
         "Fewer than 10 validation photos in 3 of 3 classes: their own figures are rough.",
         "Fewer than 30 photos in 3 of 3 classes; fewest: wrinkles, 13.",
         "No groups given: if one person or place is in several splits, the accuracy flatters.",
