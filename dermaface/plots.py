@@ -349,7 +349,8 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> None:
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     texts = np.where(matrix > 0, matrix.astype(str), "") if number <= 25 else False
     side = 4 if number <= 4 else 6 if number <= 12 else 8
-    _, axes = plt.subplots(figsize=(side, 0.9 * side))
+    figure, axes = plt.subplots(figsize=(side, 0.9 * side))
+    figure.get_layout_engine().set(w_pad=0.1)  # or the word "true" touches the edge
     right = np.eye(number, dtype=bool)
     # A single mistake among many photos gets a colour that can be seen.
     mistakes = np.minimum(0.15 + share, 1)
