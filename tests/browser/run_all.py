@@ -3,9 +3,9 @@
     make test-browser
 
 Each notebook must open without being marked as changed, and saving it must change no byte of it;
-*Run All Cells* must end without an error or a warning; no code, text, table or figure may be too
-large for a window of 1280 x 800. All happens on copies in a temporary folder, with JupyterLab's own
-settings, on loopback. Needs its own environment (Playwright for Python) and a Chromium.
+*Run All Cells* must end without an error or a warning; no code, paragraph, list, table or figure
+may be too large for a window of 1280 x 800. All happens on copies in a temporary folder, with
+JupyterLab's own settings, on loopback. Needs its own environment (Playwright for Python) and a Chromium.
 """
 
 import argparse
@@ -67,11 +67,13 @@ SHOWN = """async index => {
     cell.scrollIntoView({block: cell.offsetHeight < height ? "center" : "end"});
     await new Promise(resolve => setTimeout(resolve, 200));
   }
-  const kinds = ".cm-scroller, .jp-MarkdownOutput, .jp-OutputArea-output";
-  const parts = [...cell.querySelectorAll(kinds)];
+  const always = ".cm-scroller, .jp-OutputArea-output, ";
+  const parts = kinds => [...cell.querySelectorAll(always + kinds)];
+  const wide = parts(".jp-MarkdownOutput").some(part => part.scrollWidth > part.clientWidth + 1);
+  const high = parts(".jp-MarkdownOutput > *").some(part => part.scrollHeight > height);
   return [
-    [parts.some(part => part.scrollWidth > part.clientWidth + 1), "is too wide for the window"],
-    [parts.some(part => part.scrollHeight > height), "is too high for the window"],
+    [wide, "is too wide for the window"],
+    [high, "is too high for the window"],
   ].filter(([wrong]) => wrong).map(([_, words]) => words);
 }"""
 

@@ -320,6 +320,41 @@ def pair_rows(*rows):
     return pd.DataFrame(rows, columns=["path", "copy", "inliers", "sure"])
 
 
+# What makes a pair one picture where few windows look the same; less of any is not enough.
+ENOUGH = {
+    "under a sticker": {
+        "inliers": 100, "matches": 110, "residual": 0.2, "spread": 0.5, "patches": 0.15,
+    },
+    "written on, in a frame": {
+        "inliers": 10, "matches": 11, "spread": 0.05, "patches": 0.01, "alike": 0.56,
+    },
+    "blurred": {"inliers": 10, "matches": 12, "patches": 0.02, "alike": 0.5, "hashed": True},
+}  # fmt: skip
+LESS = {
+    "inliers": 9, "matches": 200, "residual": 0.3, "spread": 0.01, "patches": 0.2, "alike": 0.49,
+    "hashed": False, "first": 1.0, "second": 1.0, "scale": 1.0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", ENOUGH)
+def test_weak_evidence_counts_only_as_a_whole(way):
+    first = pd.DataFrame(
+        {"sha256": ["a" * 64, "b" * 64], "path": ["a.jpg", "b.jpg"], "width": 400, "height": 300}
+    )
+
+    def same(facts):
+        row = np.zeros(1, copies.COMPARED)
+        row["a"], row["b"] = b"a" * 16, b"b" * 16
+        for name, value in (LESS | facts).items():
+            row[name] = value
+        return copies._judge(row, first)["same"].any()
+
+    assert same(ENOUGH[way])
+    for name in ENOUGH[way]:
+        assert not same(ENOUGH[way] | {name: LESS[name]}), name
+    assert not same(ENOUGH[way] | {"first": 0.29, "second": 0.29})
+
+
 def test_groups_do_not_grow_by_chains_of_weak_pairs():
     chain = pair_rows(("a", "b", 9, False), ("b", "c", 8, False), ("c", "d", 7, False))
     assert copies._holding(chain).tolist() == [True, False, True]
