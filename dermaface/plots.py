@@ -8,6 +8,7 @@ import warnings
 
 import dermaface.quiet  # noqa: F401  (holds back Matplotlib's notes, so it comes first)
 from matplotlib import font_manager
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import FancyBboxPatch, Patch
 import matplotlib.pyplot as plt
 from matplotlib_inline.backend_inline import set_matplotlib_formats
@@ -349,8 +350,9 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> None:
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     texts = np.where(matrix > 0, matrix.astype(str), "") if number <= 25 else False
     side = 4 if number <= 4 else 6 if number <= 12 else 8
-    figure, axes = plt.subplots(figsize=(side, 0.9 * side))
-    figure.get_layout_engine().set(w_pad=0.1)  # or the word "true" touches the edge
+    # With less room beside it, the word "true" touches the edge.
+    layout = ConstrainedLayoutEngine(w_pad=0.1)
+    _, axes = plt.subplots(figsize=(side, 0.9 * side), layout=layout)
     right = np.eye(number, dtype=bool)
     # A single mistake among many photos gets a colour that can be seen.
     mistakes = np.minimum(0.15 + share, 1)
@@ -717,4 +719,72 @@ def accuracy_by_photos(curve: pd.DataFrame, all_photos: float) -> None:
     axes.set_xticks(means.index, [str(count) for count in means.index])
     axes.minorticks_off()
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    plt.show()
+
+
+def contact_sheet(rows: Sequence[Sequence[tuple]], titles: Sequence[str] = ()) -> None:
+    """Draw rows of pictures, each with a line under it, some of them framed.
+
+    Args:
+        rows: of up to eight pictures, each as its pixels (height, width, 3), 0..255, the line, and
+            True for a blue frame, False for an orange one, None for no frame.
+        titles: one to stand left of each row.
+    """
+    columns = max(map(len, rows))
+    has_lines = any(line for row in rows for _, line, _ in row)
+    size = (8, (8 / max(columns, 6)) * len(rows) * (1.2 if has_lines else 1))
+    _, axes = plt.subplots(len(rows), columns, figsize=size, squeeze=False)
+    for cells, row in zip(axes, rows, strict=True):
+        for cell in cells[len(row) :]:
+            cell.axis("off")
+        for cell, (pixels, line, right) in zip(cells, row, strict=False):
+            square = _middle_square(np.clip(pixels, 0, 255).astype("uint8"))
+            cell.imshow(square, interpolation="antialiased")
+            cell.set(xticks=[], yticks=[])
+            cell.set_xlabel(line, fontsize=8, labelpad=2)
+            for spine in cell.spines.values():
+                spine.set(visible=right is not None, linewidth=3)
+                spine.set_edgecolor(SPLIT_COLOURS["train" if right else "validation"])
+    for cells, title in zip(axes, titles, strict=False):
+        cells[0].set_ylabel(textwrap.shorten(title, 16, placeholder="..."), fontsize=8)
+    plt.show()
+
+
+def similarities(pairs: Mapping[str, pd.DataFrame], thresholds: Mapping[str, float]) -> None:
+    """Draw how similar photos of one person and of two persons are, a panel for each embedding.
+
+    Args:
+        pairs: as from `verification.pair_frame`, by the name of the embedding.
+        thresholds: by the same names, a similarity to mark.
+    """
+    _, axes = plt.subplots(1, len(pairs), figsize=(8, 2.7), sharex=True, sharey=True, squeeze=False)
+    bins = np.linspace(-1, 1, 61)
+    for cell, (name, frame) in zip(axes[0], pairs.items(), strict=True):
+        for same, colour in ((False, SPLIT_COLOURS["validation"]), (True, SPLIT_COLOURS["train"])):
+            values = frame.loc[frame["same"] == same, "similarity"]
+            shares = np.full(len(values), 100 / len(values))
+            label = "one person" if same else "two persons"
+            cell.hist(values, bins, weights=shares, color=colour, alpha=0.65, label=label)
+        cell.axvline(thresholds[name], color="#444444", linestyle=":")
+        cell.set(title=name, xlabel="similarity (cosine)")
+    axes[0, 0].set_ylabel("share of the pairs\nof each kind (%)")
+    axes[0, 0].legend(frameon=False, fontsize=8, loc="upper left")
+    plt.show()
+
+
+def error_trade(rates: Mapping[str, pd.DataFrame]) -> None:
+    """Draw both kinds of error against each other, a line for each of two embeddings.
+
+    Args:
+        rates: as from `verification.error_rates`, by the name of the embedding.
+    """
+    _, axes = plt.subplots(figsize=(4, 3.6))
+    axes.plot([0, 1], [0, 1], ":", color="#444444", label="both errors equal")
+    for (name, frame), colour in zip(rates.items(), ("#8c8c8c", "#55a868"), strict=True):
+        step = max(1, len(frame) // 2000)  # more points than pixels would make no difference
+        shown = frame.iloc[::step]
+        axes.plot(shown["false_match"], shown["false_non_match"], color=colour, label=name)
+    axes.set(xlabel="two persons taken for one (share)", ylabel="one person taken for two (share)")
+    axes.set(xlim=(0, 0.6), ylim=(0, 0.6), aspect="equal")
+    axes.legend(frameon=False, fontsize=8)
     plt.show()

@@ -122,7 +122,9 @@ def test_only_those_who_name_the_walkthroughs_run_them(request):
 def test_cells_are_short_and_prose_goes_with_them(notebook):
     path, content = notebook
     # Where PyTorch is the subject, a network and a training loop are typed out.
-    middle, most = (11, 220) if path.stem == walkthroughs.IN_PYTORCH else (6, 200)
+    middle, most = (6 if is_numbered(path) else 8), 200
+    if path.stem == walkthroughs.IN_PYTORCH:
+        middle, most = 11, 220
     code = code_cells(content)
     told = [cell.source for cell in content.cells if cell.cell_type == "markdown"]
     lengths = sorted(

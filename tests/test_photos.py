@@ -31,7 +31,8 @@ def test_the_validation_photos_are_found_and_readable(clothing):
 
 def test_a_real_run(few_photos, imagenet_weights, tmp_path, capsys):
     options = ["--data", str(few_photos), "--output-dir", str(tmp_path), "--run-name", "clothing"]
-    quick = {"image_size": 128, "epochs": 14, "fine_tune_epochs": 0, "calibration_images": 40}
+    quick = {"image_size": 128, "epochs": 14, "fine_tune_epochs": 0, "scratch_epochs": 0,
+             "calibration_images": 40}  # fmt: skip
     for name, value in quick.items():
         options += ["-p", name, str(value)]
     assert cli.main(["run", *options]) == 0

@@ -60,6 +60,9 @@ RANGE = {"smoothed": np.array([2.0, 1.0, 3.0]), "fastest": 0.01, "blows_up": Non
 DIAGRAM = {"stage 1": [("photo", "data"), ("backbone", "frozen"), ("head", "learns")], "": []}
 BLACK = Image.new("RGB", (20, 20))
 SPREAD = {"val_loss": [0.5, 0.7], "val_accuracy": [0.8, 0.6]}
+FACE = (np.zeros((20, 16, 3)), "a line", None)
+PAIRS = pd.DataFrame({"same": [True, False, False], "similarity": [0.9, 0.4, -0.2]})
+RATES = pd.DataFrame({"false_match": [0, 0.5, 1], "false_non_match": [0.5, 0.2, 0]})
 FIGURES = {
     "diagram": (DIAGRAM,),
     "stages": ({"head": (410208, (1280,), 14091), "top": (0, (96, 96, 3), 396139)},),
@@ -85,6 +88,10 @@ FIGURES = {
     "seed_spread": ({name: pd.DataFrame(SPREAD) for name in ("none", "L2")},),
     "thresholds": (np.array([0, 1, 0, 1]), np.array([0.1, 0.4, 0.5, 0.9]), [0.3, 0.95]),
     "weight_levels": (LEVELS, np.rint(LEVELS)),
+    "contact_sheet": ([[FACE] * 3, [(*FACE[:2], True), (*FACE[:2], False)]], ["a", "b"]),
+    "contact_sheet_without_lines": ([[(FACE[0], "", None)] * 8],),
+    "similarities": ({"before": PAIRS, "after": PAIRS}, {"before": 0.5, "after": 0.3}),
+    "error_trade": ({"before": RATES, "after": RATES},),
 }
 
 
@@ -311,3 +318,24 @@ def test_every_draw_is_a_dot_and_the_line_goes_through_their_means(monkeypatch):
     assert lines["a draw"].get_ydata().tolist() == [0.5, 0.7, 0.8, 0.9]
     assert lines["mean of the draws"].get_ydata().tolist() == pytest.approx([0.6, 0.85])
     assert set(lines["all photos"].get_ydata()) == {0.9}
+
+
+def test_frames_tell_right_from_wrong(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    plots.contact_sheet([[FACE, (*FACE[:2], True), (*FACE[:2], False)]])
+    frames = [axes.spines["left"] for axes in plt.gcf().axes]
+    assert [frame.get_visible() for frame in frames] == [False, True, True]
+    right, wrong = (matplotlib.colors.to_hex(frame.get_edgecolor()) for frame in frames[1:])
+    assert right == plots.SPLIT_COLOURS["train"] and wrong == plots.SPLIT_COLOURS["validation"]
+    assert [axes.get_xlabel() for axes in plt.gcf().axes] == ["a line"] * 3
+    plt.close("all")
+
+
+def test_each_kind_of_pairs_is_a_whole_of_its_own(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    plots.similarities({"one": PAIRS}, {"one": 0.3})
+    (axes,) = plt.gcf().axes
+    heights = [sum(bar.get_height() for bar in bars) for bars in axes.containers]
+    assert heights == pytest.approx([100, 100])
+    assert axes.lines[0].get_xdata()[0] == 0.3
+    plt.close("all")

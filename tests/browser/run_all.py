@@ -5,7 +5,8 @@
 Each notebook must open without being marked as changed, and saving it must change no byte of it;
 *Run All Cells* must end without an error or a warning; no code, paragraph, list, table or figure
 may be too large for a window of 1280 x 800. All happens on copies in a temporary folder, with
-JupyterLab's own settings, on loopback. Needs its own environment (Playwright for Python) and a Chromium.
+JupyterLab's own settings, on loopback. Needs its own environment (Playwright for Python) and a
+Chromium.
 """
 
 import argparse
