@@ -766,7 +766,7 @@ def similarities(pairs: Mapping[str, pd.DataFrame], thresholds: Mapping[str, flo
             label = "one person" if same else "two persons"
             cell.hist(values, bins, weights=shares, color=colour, alpha=0.65, label=label)
         cell.axvline(thresholds[name], color="#444444", linestyle=":")
-        cell.set(title=name, xlabel="similarity (cosine)")
+        cell.set(title=name, xlabel="similarity (cosine)", xticks=np.linspace(-1, 1, 5))
     axes[0, 0].set_ylabel("share of the pairs\nof each kind (%)")
     axes[0, 0].legend(frameon=False, fontsize=8, loc="upper left")
     plt.show()
