@@ -5,7 +5,7 @@
 Draws that many small JPEG files of 64 px into a temporary folder (250 MB), then lists, checks,
 compares and splits them twice: a first look, and a second one that reads what was remembered.
 Afterwards trains as notebook 03 does, one epoch per stage, on part of the files, each time in a
-process of its own, and prints its peak memory. Takes about ten minutes on two processor cores.
+process of its own, and prints its peak memory. Takes half an hour on two processor cores.
 """
 
 import argparse
