@@ -780,7 +780,9 @@ def error_trade(rates: Mapping[str, pd.DataFrame]) -> None:
     """
     _, axes = plt.subplots(figsize=(4, 3.6))
     axes.plot([0, 1], [0, 1], ":", color="#444444", label="both errors equal")
-    for (name, frame), colour in zip(rates.items(), ("#8c8c8c", "#55a868"), strict=True):
+    for (name, frame), colour in zip(
+        rates.items(), ("#8c8c8c", SPLIT_COLOURS["test"]), strict=True
+    ):
         step = max(1, len(frame) // 2000)  # more points than pixels would make no difference
         shown = frame.iloc[::step]
         axes.plot(shown["false_match"], shown["false_non_match"], color=colour, label=name)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dermaface.evaluation.scores import accuracy_interval, independent_images
 import numpy as np
 import pandas as pd
+import sklearn.metrics
 
 REPEATS = 500  # draws of the persons, for an interval
 UNKNOWN = "(unknown)"
@@ -82,7 +83,7 @@ def error_rates(pairs: pd.DataFrame) -> pd.DataFrame:
         pairs: as from `pair_frame`.
 
     Returns:
-        One row for each similarity that occurs, the highest first: as the `threshold` from which
+        One row for each similarity that counts, the highest first: as the `threshold` from which
         on two photos are taken for one person; `false_match`, the share of pairs of two persons
         that it accepts; and `false_non_match`, the share of pairs of one person that it refuses.
 
@@ -91,20 +92,15 @@ def error_rates(pairs: pd.DataFrame) -> pd.DataFrame:
     """
     if pairs["same"].nunique() < 2:
         raise ValueError("Error rates need pairs of one person and pairs of two.")
-    ordered = pairs.sort_values("similarity", ascending=False, kind="stable")
-    return _rates(*(ordered[name].to_numpy() for name in ("same", "similarity", "weight")))
-
-
-def _rates(same: np.ndarray, similarity: np.ndarray, weight: np.ndarray) -> pd.DataFrame:
-    """Return the outcome of `error_rates` for pairs in falling order of similarity."""
-    right, wrong = (np.cumsum(weight * kind) for kind in (same, ~same))
-    # Pairs of equal similarity are accepted together.
-    last = np.flatnonzero(np.append(np.diff(similarity) != 0, True))
+    false_match, match, threshold = sklearn.metrics.roc_curve(
+        pairs["same"], pairs["similarity"], sample_weight=pairs["weight"], drop_intermediate=False
+    )
+    # The first threshold is infinite: no pair reaches it.
     return pd.DataFrame(
         {
-            "threshold": similarity[last],
-            "false_match": wrong[last] / wrong[-1],
-            "false_non_match": 1 - right[last] / right[-1],
+            "threshold": threshold[1:],
+            "false_match": false_match[1:],
+            "false_non_match": 1 - match[1:],
         }
     )
 
@@ -146,15 +142,13 @@ def draw_persons(
     Returns:
         The figures, (`REPEATS`,).
     """
-    ordered = pairs.sort_values("similarity", ascending=False, kind="stable")
-    same, similarity, weight = (ordered[n].to_numpy() for n in ("same", "similarity", "weight"))
-    names = pd.Index(np.unique(ordered[["first", "second"]].to_numpy().ravel()))
-    first, second = (names.get_indexer(ordered[name]) for name in ("first", "second"))
+    names = pd.Index(np.unique(pairs[["first", "second"]].to_numpy().ravel()))
+    first, second = (names.get_indexer(pairs[name]) for name in ("first", "second"))
     rng, figures = np.random.default_rng(seed), []
     for _ in range(REPEATS):
         times = np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names))
-        counts = np.where(same, times[first], times[first] * times[second])
-        figures.append(measure(_rates(same, similarity, weight * counts)))
+        counts = np.where(pairs["same"], times[first], times[first] * times[second])
+        figures.append(measure(error_rates(pairs.assign(weight=pairs["weight"] * counts))))
     return np.array(figures)
 
 
@@ -194,7 +188,7 @@ def by_person(pairs: pd.DataFrame, threshold: float) -> pd.DataFrame:
 
 
 def verification_accuracy(pairs: pd.DataFrame, threshold: float) -> float:
-    """Return 1 minus the mean of the two error rates at a threshold.
+    """Return the balanced accuracy of decisions: 1 minus the mean of the two error rates.
 
     Pairs of two persons outnumber the others by far. Counted together, they would hide what
     happens to the pairs of one person.
@@ -203,9 +197,12 @@ def verification_accuracy(pairs: pd.DataFrame, threshold: float) -> float:
         pairs: as from `pair_frame`.
         threshold: the similarity from which on two photos are taken for one person.
     """
-    right = (pairs["similarity"] >= threshold) == pairs["same"]
-    shares = (right * pairs["weight"]).groupby(pairs["same"]).sum()
-    return float((shares / pairs.groupby("same")["weight"].sum()).mean())
+    decided = pairs["similarity"] >= threshold
+    return float(
+        sklearn.metrics.balanced_accuracy_score(
+            pairs["same"], decided, sample_weight=pairs["weight"]
+        )
+    )
 
 
 def compare_decisions(

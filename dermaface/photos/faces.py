@@ -1,4 +1,4 @@
-"""Draw faces of persons who do not exist, many pictures of each, so that none was ever asked.
+"""Draw faces of persons who do not exist, many pictures of each, so that nobody had to be asked.
 
 A `Person` is what stays the same: proportions, colours, hair, moles. A picture adds what changes:
 pose, light, expression, glasses, a cap, the background. Features lie on a rounded head in three
@@ -210,8 +210,7 @@ def draw_face(person: Person, rng: Generator) -> Image.Image:
         pen.rectangle((x - r, y - r, x + r, y + r), fill=_muted(rng))
     picture = picture.filter(ImageFilter.GaussianBlur(side / 20))
     pen = ImageDraw.Draw(picture)
-    place = person.tone * (len(sample.TONES) - 1)
-    skin = np.array([np.interp(place, range(8), sample.TONES[:, k]) for k in range(3)])
+    skin = sample.tone_at(person.tone * (len(sample.TONES) - 1))
 
     _draw_behind(pen, person, view, skin, rng)
     face = view.place(*_turned(_outline(person), view))
@@ -289,7 +288,7 @@ def _draw_beard(pen: Drawing, person: Person, view: _View, skin: np.ndarray) -> 
 
 
 def _draw_marks(pen: Drawing, person: Person, view: _View, skin: np.ndarray) -> None:
-    """Draw cheeks, moles and freckles."""
+    """Draw moles and freckles."""
     marks = [(x * person.width / 0.75, y, r, 0.42) for x, y, r in person.moles]
     if person.freckles:
         places = np.random.default_rng(round(1e6 * person.width)).uniform(-1, 1, (26, 2))
@@ -458,7 +457,8 @@ def _photograph(picture: Image.Image, rng: Generator) -> Image.Image:
 # --- The folder -----------------------------------------------------------------------------------
 
 TITLE = "Faces drawn by dermaface."
-PICTURE_NAME = re.compile(r"person_\d{2,3}/\d{2,3}\.jpg")
+FOLDER_NAME = r"person_\d{2,3}"
+PICTURE_NAME = re.compile(rf"{FOLDER_NAME}/\d{{2,3}}\.jpg")
 
 
 def write_faces(
@@ -487,20 +487,13 @@ def write_faces(
             "Drawn faces take 2 to 1000 persons, 1 to 1000 photos_per_person and a seed of 0 or "
             f"more, not {persons}, {photos_per_person} and {seed}."
         )
-    marker = folder / sample.MARKER
-    ours = marker.is_file() and marker.read_text(encoding="utf-8").startswith(TITLE)
-    stale = set()
-    for path in sorted(folder.rglob("*")) if folder.exists() else ():
-        name = path.relative_to(folder).as_posix()
-        if ours and PICTURE_NAME.fullmatch(name):
-            stale.add(path)
-        elif not (ours and (name == sample.MARKER or PICTURE_NAME.fullmatch(f"{name}/00.jpg"))):
-            raise ValueError(
-                f"{folder} holds something that is not a drawn face ({name}), and drawn faces "
-                "never mix with other files. Name a folder that is empty or not there yet."
-            )
+    earlier = sample.earlier_pictures(folder, "a set of faces", TITLE, FOLDER_NAME, PICTURE_NAME)
+    stale = set(earlier)
     folder.mkdir(parents=True, exist_ok=True)
-    marker.write_text(f"{TITLE}\nNobody looks like this: no person was asked.\n", encoding="utf-8")
+    # The marker comes first, so that a set whose writing was cut short can be written again.
+    (folder / sample.MARKER).write_text(
+        f"{TITLE}\nNobody looks like this: no person was asked.\n", encoding="utf-8"
+    )
     for number in range(persons):
         # A 0 at the end would change nothing: [seed, number, 0] is the stream of [seed, number].
         person = make_person(np.random.default_rng([seed, number, 0, 1]))

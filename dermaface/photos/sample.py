@@ -233,6 +233,11 @@ def _strokes(skin: Skin, lines: Sequence[Line]) -> np.ndarray:
 # --- What may be on any skin ----------------------------------------------------------------------
 
 
+def tone_at(place: float) -> np.ndarray:
+    """Return a skin's colour, RGB 0..255, between two neighbours among `TONES`."""
+    return np.array([np.interp(place, range(len(TONES)), TONES[:, k]) for k in range(3)])
+
+
 def _picture_size(rng: Generator) -> tuple[int, int]:
     """Return rows and columns: most pictures are small, as on the web, and some are large."""
     long = round(SMALLEST / NARROWEST * (LARGEST * NARROWEST / SMALLEST) ** rng.beta(1.2, 2.4))
@@ -244,8 +249,7 @@ def _bare_skin(rng: Generator) -> Skin:
     """Return a new scene: skin of some tone, unevenly coloured, with pores and fine texture."""
     shape = rows, columns = _picture_size(rng)
     side = min(shape)
-    place = rng.uniform(0, len(TONES) - 1)
-    tone = np.array([np.interp(place, range(len(TONES)), TONES[:, k]) for k in range(3)]) / 255
+    tone = tone_at(rng.uniform(0, len(TONES) - 1)) / 255
     mottle = 1 + rng.uniform(0.0, 0.035) * _noise(rng, shape, 3, 6, 12)
     flush = mottle - 0.025 * _noise(rng, shape, 2, 4)
     rough = rng.uniform(0.0008, 0.0016)
@@ -701,25 +705,38 @@ def _picture_name(class_name: str, number: int) -> str:
     return f"{class_name}/{class_name}_{number:04d}.jpg"
 
 
-def _earlier_pictures(folder: Path) -> list[Path]:
-    """Return the pictures of an earlier sample set.
+def earlier_pictures(
+    folder: Path, kind: str, title: str, folder_name: str, picture_name: re.Pattern
+) -> list[Path]:
+    """Return the pictures of an earlier set of drawn pictures, which may be replaced.
+
+    Args:
+        folder: of the set.
+        kind: of set, such as "a sample set", for messages.
+        title: the first words of its marker file.
+        folder_name: a regular expression for the folders in it.
+        picture_name: the same for its pictures, from the set's folder.
 
     Raises:
-        ValueError: there is anything else in the folder.
+        ValueError: `folder` is a file, or there is anything else in it.
     """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file; {kind} needs a folder.")
     marker = folder / MARKER
-    ours = marker.is_file() and marker.read_bytes().startswith(TITLE.encode())
+    ours = marker.is_file() and marker.read_bytes().startswith(title.encode())
     pictures = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if re.search(r"(^|/)\.", name):
             continue  # hidden files (.DS_Store and the like) stay where they are
-        if ours and path.is_file() and PICTURE_NAME.fullmatch(name):
+        if ours and path.is_file() and picture_name.fullmatch(name):
             pictures.append(path)
-        elif path.is_symlink() or not (ours and (name == MARKER or name in CLASS_NAMES)):
+        elif path.is_symlink() or not (
+            ours and (name == MARKER or re.fullmatch(folder_name, name))
+        ):
             raise ValueError(
-                f"{folder} holds something that is not part of a sample set ({name}), and a sample "
-                "set never mixes with other files. Name a folder that is empty or not there yet."
+                f"{folder} holds something that is not part of {kind} ({name}), and {kind} never "
+                "mixes with other files. Name a folder that is empty or not there yet."
             )
     return pictures
 
@@ -761,9 +778,8 @@ def write_sample(
             f"The sample set takes 1 to {MOST_PER_CLASS} images_per_class and a seed of 0 or more, "
             f"not {images_per_class} and {seed}."
         )
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file; the sample set needs a folder.")
-    stale = set(_earlier_pictures(folder))
+    names = "|".join(CLASS_NAMES)
+    stale = set(earlier_pictures(folder, "a sample set", TITLE, names, PICTURE_NAME))
     folder.mkdir(parents=True, exist_ok=True)
     # The marker comes first, so that a set whose writing was cut short can be written again.
     notes = "\n".join(_notes(class_names if defects else ()))

@@ -63,8 +63,9 @@ def test_pairs_of_equal_similarity_are_accepted_together_and_weights_count():
     assert rates["false_match"].tolist() == [0.5, 0.5, 1]
     assert rates["false_non_match"].tolist() == [0.5, 0, 0]
     weighted = verification.error_rates(frame(same, similarity, [3, 1, 1, 0]))
-    assert weighted["false_match"].tolist() == [1, 1, 1]
-    assert weighted["false_non_match"].tolist() == [0.25, 0, 0]
+    assert weighted["threshold"].tolist() == [0.5, 0.2]  # of the pairs that count
+    assert weighted["false_match"].tolist() == [1, 1]
+    assert weighted["false_non_match"].tolist() == [0.25, 0]
 
 
 def test_one_kind_of_pairs_has_no_error_rates():

@@ -1,6 +1,7 @@
 """Tests of dermaface.photos.faces: persons who stay the same, pictures that differ, the folder."""
 
 import dataclasses
+import itertools
 
 from dermaface.photos import faces, images, sample
 import numpy as np
@@ -42,12 +43,15 @@ def test_every_feature_shows(feature, value):
     assert np.abs(picture(plain, 9) - picture(other, 9)).max() > 10
 
 
-def test_every_style_is_drawn_in_every_pose():
-    for style in faces.HAIR_STYLES:
-        for beard in set(faces.BEARDS):
-            for number in range(3):
-                who = dataclasses.replace(person(number), hair=style, beard=beard)
-                assert picture(who, number).std() > 10
+def test_every_style_and_beard_looks_its_own_way_in_every_pose():
+    for number in range(3):
+        drawn = [
+            picture(dataclasses.replace(person(number), hair=style, beard=beard), number)
+            for style in faces.HAIR_STYLES
+            for beard in sorted(set(faces.BEARDS))
+        ]
+        for one, other in itertools.combinations(drawn, 2):
+            assert np.abs(one - other).max() > 10
 
 
 def test_a_folder_has_a_folder_for_each_person(tmp_path):
@@ -71,11 +75,14 @@ def test_earlier_faces_are_replaced_and_nothing_else(tmp_path):
     assert sorted(p.name for p in root.iterdir()) == [sample.MARKER, "person_00", "person_01"]
     assert len(list(root.rglob("*.jpg"))) == 4
     assert (root / "person_00" / "01.jpg").read_bytes() == kept
+    (root / ".DS_Store").write_text("of the desktop")
+    faces.write_faces(root, 2, 2)
+    assert (root / ".DS_Store").is_file()
     for name in ("mine.jpg", "person_00/mine.jpg", "person_07/05.txt"):
         file = root / name
         file.parent.mkdir(exist_ok=True)
         file.write_text("years of work")
-        with pytest.raises(ValueError, match="never mix with other files"):
+        with pytest.raises(ValueError, match="never mixes with other files"):
             faces.write_faces(root, 2, 2)
         assert file.read_text() == "years of work"
         file.unlink()
@@ -84,10 +91,10 @@ def test_earlier_faces_are_replaced_and_nothing_else(tmp_path):
 def test_a_folder_of_somebody_else_is_refused(tmp_path):
     (tmp_path / "person_00").mkdir()
     (tmp_path / "person_00" / "00.jpg").write_text("years of work")
-    with pytest.raises(ValueError, match="not a drawn face"):
+    with pytest.raises(ValueError, match="not part of a set of faces"):
         faces.write_faces(tmp_path, 2, 2)
     sample.write_sample(tmp_path / "sample", 1)
-    with pytest.raises(ValueError, match="not a drawn face"):
+    with pytest.raises(ValueError, match="not part of a set of faces"):
         faces.write_faces(tmp_path / "sample", 2, 2)
 
 
