@@ -62,12 +62,16 @@ RUN ?= outputs/demo
 
 $(CLIENTS)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(CLIENTS)
-	$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --editable . "mediapipe>=1.2,<1.3"
-	npm install --silent --no-audit --no-fund --prefix $(CLIENTS) @litertjs/core@2.5
+	$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --editable . \
+		"mediapipe>=1.2,<1.3" "playwright>=1.50,<2" "pytest>=8"
+	npm install --silent --no-audit --no-fund --prefix $(CLIENTS) @litertjs/core@2.5.3 axe-core@4.14.1
 	@touch $@
 
-test-clients: $(CLIENTS)/.installed ## compare a run's files with MediaPipe and LiteRT.js (needs npm, Chromium; RUN=FOLDER)
+# The page's tests need no TensorFlow and none of the fixtures of the other tests.
+test-clients: $(CLIENTS)/.installed ## a run's files in MediaPipe and LiteRT.js, and its page in a browser (needs npm, Chromium; RUN=FOLDER)
 	$(CLIENTS)/bin/python tests/clients/compare.py $(RUN) $(CLIENTS)/node_modules
+	RUN=$(RUN) NODE_MODULES=$(CLIENTS)/node_modules $(CLIENTS)/bin/python -m pytest \
+		--override-ini=addopts= --confcutdir=tests/clients -p no:cacheprovider -ra tests/clients
 
 BROWSER := .venv-browser
 NOTEBOOKS ?= notebooks/*.ipynb

@@ -8,6 +8,7 @@ import io
 import json
 import os
 from pathlib import Path
+import shlex
 import signal
 import sys
 from typing import TYPE_CHECKING, BinaryIO
@@ -106,6 +107,18 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     check = commands.add_parser("check", help="prove that a release folder answers as measured")
     check.set_defaults(command=check_command)
     check.add_argument("folder", metavar="RELEASE_FOLDER")
+    check.add_argument(
+        "--device", metavar="REPORT.json",
+        help="also judge what a device has answered, as the page of 'dermaface web' reports it",
+    )  # fmt: skip
+
+    web = commands.add_parser(
+        "web", help="make a page that proves a release, and answers photos, in the browser"
+    )
+    web.set_defaults(command=web_command)
+    web.add_argument("folder", metavar="RELEASE_FOLDER")
+    web.add_argument("output", metavar="OUT", help="the folder of the page's files")
+    web.add_argument("--serve", action="store_true", help="then serve it on this computer")
 
     judge = commands.add_parser(
         "judge", help="score a .tflite file from anywhere on a run's photos, and release it"
@@ -219,8 +232,21 @@ def print_results(run: "Run") -> None:
                 f" {float(row['agreement']):>10.3f}{mark}"
             )
     print(f"\nrelease: {run.path('release')}\nreport:  {run.path('report.html')}")
+    print(f"\nTry it:\n{ways_to_try(run)}")
     if run.is_sample:
         print(f"\n{sample.NOTICE}")
+
+
+def ways_to_try(run: "Run") -> str:
+    """Return the commands that ask a run's release about photos, one a line."""
+    release, page = (shlex.quote(str(run.path(name))) for name in ("release", "page"))
+    return "\n".join(
+        [
+            f"  dermaface predict {release}/model.tflite PHOTO    answers here",
+            f"  dermaface check {release}    proves the folder wherever it arrives",
+            f"  dermaface web {release} {page} --serve    answers, and proves itself, in a browser",
+        ]
+    )
 
 
 def predict_command(options: argparse.Namespace) -> int:
@@ -328,11 +354,31 @@ def _image_paths(arguments: list[str]) -> list[Path | str]:
 def check_command(options: argparse.Namespace) -> int:
     """Check a release folder and print what was checked."""
     from dermaface.photos.pixels import printable_path
-    from dermaface.release import contract
+    from dermaface.release import contract, device
 
     for line in contract.check_release(options.folder):
         print(line)
     print(f"{printable_path(options.folder)} answers here as it did where it was made.")
+    if options.device is not None:
+        for line in device.check_report(options.folder, options.device):
+            print(line)
+        print("By this report, it answers on the device as it did where it was made.")
+    return 0
+
+
+def web_command(options: argparse.Namespace) -> int:
+    """Write the site around a release, and serve it if that is asked for."""
+    from dermaface.photos.pixels import printable_path
+    from dermaface.release import web
+
+    web.write_site(options.folder, options.output)
+    print(f"The page is in {printable_path(options.output)}: put these files on any https server.")
+    if options.serve:
+        with web.open_server(options.output) as server:
+            address = f"http://127.0.0.1:{server.server_port}/"
+            print(f"Serving it on this computer at {address} until Ctrl-C.", flush=True)
+            with contextlib.suppress(KeyboardInterrupt):
+                server.serve_forever()
     return 0
 
 

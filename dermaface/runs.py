@@ -16,7 +16,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import dermaface
-import filelock
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,6 +135,8 @@ def _lock(path: Path, seconds: float) -> Iterator[None]:
     Raises:
         ValueError: another process holds it for longer.
     """
+    import filelock  # not part of the base install, which needs other parts of this file
+
     lock = filelock.FileLock(path)
     try:
         lock.acquire(timeout=seconds)

@@ -17,44 +17,44 @@ TOLERANCES = {"float32": 0.001, "float16": 0.005, "int8_weights": 0.005}
 INTEGER_TOLERANCE = 0.05
 GOLDEN_PICTURES = 10
 
-_TEXT, _NUMBER, _SHA256 = {"type": "string"}, {"type": "number"}, {"pattern": "^[0-9a-f]{64}$"}
-_LABELS = {"type": "array", "items": _TEXT, "minItems": 2}
+TEXT, NUMBER, SHA256 = {"type": "string"}, {"type": "number"}, {"pattern": "^[0-9a-f]{64}$"}
+_LABELS = {"type": "array", "items": TEXT, "minItems": 2}
 # No folder, no drive: the pictures lie beside expected.json.
 _FILE_NAME = {"type": "string", "pattern": r"^\w[\w.-]*$"}
 
 
-def _record(**fields: dict) -> dict:
+def record(**fields: dict) -> dict:
     """Return the JSON schema of an object that has these fields, and perhaps others."""
     return {"type": "object", "properties": fields, "required": list(fields)}
 
 
 # What `check_release` needs from the two files.
-MODEL_SCHEMA = _record(
+MODEL_SCHEMA = record(
     bytes={"type": "integer"},
-    sha256=_TEXT | _SHA256,
+    sha256=TEXT | SHA256,
     labels=_LABELS,
-    variant=_TEXT,
-    input=_record(
+    variant=TEXT,
+    input=record(
         shape={"type": "array", "items": {"type": "integer"}},
-        type=_TEXT,
+        type=TEXT,
         range={"const": [0, 255]},
-        scale=_NUMBER,
-        zero_point=_NUMBER,
-        pixel_rule=_TEXT,
+        scale=NUMBER,
+        zero_point=NUMBER,
+        pixel_rule=TEXT,
     ),
 )
-EXPECTED_SCHEMA = _record(
-    tolerance=_NUMBER,
+EXPECTED_SCHEMA = record(
+    tolerance=NUMBER,
     labels=_LABELS,
     pictures={
         "type": "array",
-        "items": _record(
+        "items": record(
             picture=_FILE_NAME,
-            picture_sha256=_TEXT | _SHA256,
+            picture_sha256=TEXT | SHA256,
             input=_FILE_NAME,
-            input_sha256=_TEXT | _SHA256,
-            predicted=_TEXT,
-            probabilities={"type": "array", "items": _NUMBER | {"minimum": 0, "maximum": 1}},
+            input_sha256=TEXT | SHA256,
+            predicted=TEXT,
+            probabilities={"type": "array", "items": NUMBER | {"minimum": 0, "maximum": 1}},
         ),
     },
 )
@@ -79,11 +79,11 @@ def check_release(folder: str | Path) -> list[str]:
     """
     folder = Path(folder)
     path = folder / "model.tflite"
-    described = _read_json(folder / "model.json", MODEL_SCHEMA)
+    described = read_json(folder / "model.json", MODEL_SCHEMA)
     for needed in (path, folder / "labels.txt", folder / "MODEL_CARD.md"):
         if not needed.is_file():
             raise ValueError(f"The release is incomplete: there is no {str(needed)!r}.")
-    expected = _read_json(folder / "golden" / "expected.json", EXPECTED_SCHEMA)
+    expected = read_json(folder / "golden" / "expected.json", EXPECTED_SCHEMA)
     content = path.read_bytes()
     changed = ""
     if len(content) != described["bytes"]:
@@ -177,16 +177,21 @@ def _replay_golden(
     return [f"golden: {len(pictures)} pictures answered as expected, at most {largest:.4f} off"]
 
 
-def _read_json(path: Path, schema: dict) -> dict:
-    """Return what a JSON file of a release folder holds.
+def read_json(
+    path: Path, schema: dict, hint: str = "Name a release folder, such as outputs/RUN/release."
+) -> dict:
+    """Return what a JSON file holds.
+
+    Args:
+        path: the file.
+        schema: of its content.
+        hint: what to do if there is none.
 
     Raises:
         ValueError: it is not there, damaged, or does not fit the schema.
     """
     if not path.is_file():
-        raise ValueError(
-            f"There is no {str(path)!r}. Name a release folder, such as outputs/RUN/release."
-        )
+        raise ValueError(f"There is no {str(path)!r}. {hint}")
 
     def to_number(text: str) -> float:
         # NaN and Infinity come here, and so does 1e999.
@@ -202,4 +207,4 @@ def _read_json(path: Path, schema: dict) -> dict:
     try:
         return fastjsonschema.validate(schema, content)
     except fastjsonschema.JsonSchemaValueException as error:
-        raise ValueError(f"{str(path)!r} does not hold what a release needs: {error}.") from error
+        raise ValueError(f"{str(path)!r} does not hold what it should: {error}.") from error

@@ -1,0 +1,274 @@
+// The page itself: what is shown, and what the visitor does.
+
+import { answerPhoto, loadClassifier, loadSite } from "./classifier.js";
+import { openPhoto } from "./pixels.js";
+import { prove } from "./proof.js";
+
+const element = (id) => document.getElementById(id);
+const rows = [["image", "rank", "label", "probability", "sure", "blurred", "in_set"]];
+let classifier;
+let queue = Promise.resolve();
+
+/** Return a new element with text in it. */
+function make(tag, className = "", text = "") {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  made.textContent = text;
+  return made;
+}
+
+function say(state, verdict, detail = "") {
+  element("proof").dataset.state = state;
+  element("verdict").textContent = verdict;
+  element("proof-detail").textContent = detail;
+}
+
+// Start ------------------------------------------------------------------------------------------
+
+async function start() {
+  const site = await loadSite();
+  classifier = await loadClassifier(site);
+  describe(classifier.description);
+  const report = await prove(site, classifier);
+  show(report);
+  keepForOffline(site).catch(() => {
+    element("offline").textContent = "This browser keeps nothing: the page needs a network.";
+  });
+}
+
+function describe(model) {
+  document.title = `${model.name}: photo classifier`;
+  element("name").textContent = model.name;
+  const size = Math.round(model.bytes / 1000).toLocaleString("en");
+  element("about").textContent =
+    `${model.labels.length} classes, ${model.variant}, ${size} KB, version ${model.version}`;
+  element("notice").textContent = model.notice;
+  element("notice").hidden = !model.notice;
+  const percent = (share) => `${Math.round(share * 100)} %`;
+  const meaning = [];
+  if (model.min_confidence > 0) {
+    meaning.push(
+      `An answer below ${model.min_confidence.toFixed(2)} is called "not sure".` +
+        (model.sure_accuracy
+          ? ` That limit was chosen so that at least ${percent(model.sure_accuracy)} of sure answers are right.`
+          : ""),
+    );
+  }
+  if (model.set_threshold !== undefined) {
+    const share = model.set_coverage ? ` for about ${percent(model.set_coverage)} of photos` : "";
+    meaning.push(`"May be" names the classes among which the true one is${share}.`);
+  }
+  if (meaning.length) meaning.push("Both hold for photos of the kind that was measured.");
+  element("meaning").textContent = meaning.join(" ");
+}
+
+/** Show the proof, and let photos in if the file answers here as it did at home. */
+function show(report) {
+  const asked = report.answers.length;
+  const proven = report.as_expected === asked;
+  const read = report.as_expected_from_file === asked;
+  const off = (value) => (value && value < 0.001 ? "below 0.001" : value.toFixed(3));
+  const time = report.milliseconds.toFixed(report.milliseconds < 10 ? 1 : 0);
+  const verdict =
+    `${report.as_expected} of ${asked} golden pictures answered as expected on this device, ` +
+    `largest difference ${off(report.largest_difference)}, ${time} ms a photo`;
+  const files =
+    `Read from their files by this browser: ${report.as_expected_from_file} of ${asked}, ` +
+    `largest difference ${off(report.largest_difference_from_file)}; ${off(report.tolerance)} is allowed.`;
+  if (!proven) {
+    say("bad", verdict, "The file does not answer here as it was measured, so no photo is answered.");
+  } else if (!read) {
+    say("warn", verdict, `${files} This browser reads photos otherwise than the notebook did, so expect other answers.`);
+  } else {
+    say("good", verdict, files);
+  }
+  const text = JSON.stringify(report, null, 1);
+  element("report").value = text;
+  element("save-report").href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+  element("report-details").hidden = false;
+  document.documentElement.dataset.ready = proven ? "yes" : "no";
+  element("files").disabled = !proven;
+  element("open-camera").disabled = !proven;
+}
+
+/** Keep the site and the build of the runtime that is in use; offer a newer version if there is one. */
+async function keepForOffline(site) {
+  const latest = await fetch("files.json?latest", { cache: "no-store" }).catch(() => null);
+  if (!latest?.ok) {
+    element("offline").textContent = "There is no network now, and none is needed.";
+    return;
+  }
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", await latest.arrayBuffer()));
+  const version = Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  await navigator.serviceWorker.register(`service_worker.js?version=${version}`);
+  if (version !== site.version) {
+    element("offline").textContent = "There is a newer version of this page: reload it.";
+    return;
+  }
+  await navigator.serviceWorker.ready;
+  const used = performance.getEntriesByType("resource").map((entry) => entry.name);
+  const cache = await caches.open(`dermaface ${new URL("./", location)} ${version}`);
+  await cache.addAll(used.filter((name) => name.includes("/runtime/litert_wasm_")));
+  element("offline").textContent = "Kept on this device: the page now works without a network.";
+  document.documentElement.dataset.offline = "yes";
+}
+
+// Photos -----------------------------------------------------------------------------------------
+
+/** Answer files one after the other, newest batch on top. */
+function ask(files) {
+  if (document.documentElement.dataset.ready !== "yes" || !files.length) return;
+  const anchor = element("cards").firstElementChild;
+  element("answers").hidden = false;
+  queue = queue.then(async () => {
+    let answered = 0, unsure = 0, failed = 0, last = "";
+    for (const file of files) {
+      const { card, result } = await answerFile(file);
+      element("cards").insertBefore(card, anchor);
+      answered += 1;
+      unsure += result && !result.sure ? 1 : 0;
+      failed += result ? 0 : 1;
+      last = result ? `${result.sure ? "" : "not sure: "}${result.best[0].label}` : "not answered";
+      element("progress").textContent =
+        files.length === 1
+          ? `${file.name}: ${last}`
+          : `${answered} of ${files.length} photos read, ${unsure} not sure, ${failed} not answered`;
+    }
+    const csv = rows.map((row) => row.map(quoted).join(",")).join("\n") + "\n";
+    URL.revokeObjectURL(element("save-answers").href);
+    element("save-answers").href = URL.createObjectURL(new Blob([csv], { type: "text/csv" }));
+  });
+}
+
+const quoted = (value) =>
+  /[",\r\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value);
+
+async function answerFile(file) {
+  const card = make("li", "card");
+  const thumbnail = card.appendChild(make("canvas"));
+  thumbnail.width = thumbnail.height = 192;
+  thumbnail.setAttribute("role", "img");
+  thumbnail.setAttribute("aria-label", `The photo ${file.name}`);
+  try {
+    const photo = await openPhoto(file);
+    drawThumbnail(thumbnail, photo.bitmap);
+    const result = await answerPhoto(classifier, photo);
+    photo.bitmap.close();
+    fill(card, file.name, result);
+    return { card, result };
+  } catch (error) {
+    card.append(
+      make("h3", "", "Not answered"),
+      make("span", "tag failed", "not read"),
+      make("p", "file", file.name),
+      make("p", "", error.message),
+    );
+    return { card };
+  }
+}
+
+function fill(card, name, result) {
+  const { best, sure, set, blurred, milliseconds } = result;
+  card.append(
+    make("h3", "", best[0].label),
+    make("span", sure ? "tag" : "tag unsure", sure ? "sure" : "not sure"),
+    make("p", "file", name),
+  );
+  const bars = card.appendChild(make("ul", "bars"));
+  for (const { label, probability } of best.slice(0, 3)) {
+    const line = bars.appendChild(make("li"));
+    line.append(make("span", "", label), make("span", "number", probability.toFixed(3)));
+    const track = line.appendChild(make("span", "track"));
+    track.appendChild(make("span", "bar")).style.width = `${probability * 100}%`;
+  }
+  if (set.length > 1) {
+    card.append(make("p", "", `May be ${set.map((entry) => entry.label).join(", or ")}.`));
+  }
+  if (blurred) card.append(make("p", "blurred", "The photo is blurred; the answer may be wrong."));
+  card.append(make("p", "quiet number", `Answered in ${milliseconds.toFixed(1)} ms`));
+  best.slice(0, 3).forEach(({ label, probability }, index) => {
+    const inSet = set.some((entry) => entry.label === label);
+    rows.push([name, index + 1, label, probability.toFixed(6), sure, blurred, inSet]);
+  });
+}
+
+function drawThumbnail(canvas, bitmap) {
+  const side = Math.min(bitmap.width, bitmap.height);
+  const [left, top] = [(bitmap.width - side) / 2, (bitmap.height - side) / 2];
+  const context = canvas.getContext("2d");
+  context.fillStyle = "white";
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.drawImage(bitmap, left, top, side, side, 0, 0, canvas.width, canvas.height);
+}
+
+// Camera -----------------------------------------------------------------------------------------
+
+async function openCamera() {
+  element("message").textContent = "";
+  try {
+    const video = { facingMode: "environment", width: { ideal: 1920 }, height: { ideal: 1080 } };
+    element("viewfinder").srcObject = await navigator.mediaDevices.getUserMedia({ video });
+    await element("viewfinder").play();
+  } catch {
+    element("message").textContent =
+      "The camera cannot be used: there is none, or this page may not use it. Choose a photo instead.";
+    return;
+  }
+  element("camera").hidden = false;
+  element("zone").hidden = true;
+  element("shoot").focus();
+}
+
+function closeCamera() {
+  element("viewfinder").srcObject?.getTracks().forEach((track) => track.stop());
+  element("viewfinder").srcObject = null;
+  element("camera").hidden = true;
+  element("zone").hidden = false;
+  element("open-camera").focus();
+}
+
+async function shoot() {
+  const video = element("viewfinder");
+  const canvas = document.createElement("canvas");
+  canvas.width = video.videoWidth;
+  canvas.height = video.videoHeight;
+  canvas.getContext("2d").drawImage(video, 0, 0);
+  const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+  const time = new Date().toLocaleTimeString("en-GB");
+  ask([new File([blob], `camera ${time}`)]);
+  closeCamera();
+}
+
+// What the visitor does --------------------------------------------------------------------------
+
+element("files").addEventListener("change", (event) => {
+  ask(Array.from(event.target.files));
+  event.target.value = ""; // so that the same photo can be chosen again
+});
+document.addEventListener("paste", (event) => ask(Array.from(event.clipboardData.files)));
+document.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  document.body.classList.add("dragging");
+});
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) document.body.classList.remove("dragging");
+});
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  document.body.classList.remove("dragging");
+  ask(Array.from(event.dataTransfer.files));
+});
+element("open-camera").addEventListener("click", openCamera);
+element("close-camera").addEventListener("click", closeCamera);
+element("shoot").addEventListener("click", shoot);
+element("copy-report").addEventListener("click", async () => {
+  element("report").select();
+  await navigator.clipboard.writeText(element("report").value).catch(() => null);
+  element("copy-report").textContent = "Copied";
+});
+
+start().catch((error) => {
+  document.documentElement.dataset.ready = "no";
+  say("bad", "No photo is answered here.", error.message);
+  element("about").textContent = "The model was not loaded.";
+});

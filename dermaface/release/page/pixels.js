@@ -1,0 +1,166 @@
+// The pixel rule, as dermaface/photos/pixels.py has it: photos to what the network is fed.
+
+// The measure of blur depends on the size, so it is always taken at this one.
+export const BLUR_SIZE = 224;
+// Pillow refuses more as a possible decompression bomb.
+const MOST_PIXELS = 178956970;
+// A canvas of a whole photo may be larger than a phone allows, so it is read in strips.
+const STRIP_ROWS = 512;
+
+const letters = (bytes, start, end) => String.fromCharCode(...bytes.subarray(start, end));
+
+/** Return "jpeg", "heic" or "other", by a file's first bytes. */
+export async function kindOf(blob) {
+  const bytes = new Uint8Array(await blob.slice(0, 12).arrayBuffer());
+  if (bytes[0] === 0xff && bytes[1] === 0xd8 && bytes[2] === 0xff) return "jpeg";
+  const brands = ["heic", "heix", "hevc", "hevx", "heim", "heis", "mif1", "msf1"];
+  const isHeic = letters(bytes, 4, 8) === "ftyp" && brands.includes(letters(bytes, 8, 12));
+  return isHeic ? "heic" : "other";
+}
+
+/**
+ * Decode a photo upright and as it is stored, without a colour profile, as Pillow reads it.
+ *
+ * Throws an Error that says what is wrong with the file and what to do.
+ */
+export async function openPhoto(blob) {
+  const kind = await kindOf(blob);
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(blob, {
+      imageOrientation: "from-image",
+      colorSpaceConversion: "none",
+      premultiplyAlpha: "none",
+    });
+  } catch {
+    throw new Error(
+      kind === "heic"
+        ? "This is a HEIC photo, which this browser cannot read. Safari on an iPhone or a Mac " +
+            "can. Or send it as JPEG: on the iPhone, choose Settings, Camera, Formats, Most " +
+            "Compatible for new photos; for this one, share it with Options, Most Compatible."
+        : "This browser cannot read the file as an image: it is damaged, or not an image.",
+    );
+  }
+  if (bitmap.width * bitmap.height > MOST_PIXELS) {
+    bitmap.close();
+    throw new Error("This image has too many pixels to be decoded safely.");
+  }
+  return { bitmap, kind };
+}
+
+/** Return the largest of 8, 4, 2, 1 that leaves the shorter side `atLeast` pixels. */
+export function reduction(width, height, atLeast) {
+  const shorter = Math.min(width, height);
+  return [8, 4, 2].find((divisor) => Math.floor(shorter / divisor) >= atLeast) ?? 1;
+}
+
+/**
+ * Return a photo's pixels as {data: RGB bytes, width, height}; a large JPEG at 1/2, 1/4 or 1/8.
+ *
+ * Decoders of JPEG reach such a size by averaging blocks of pixels (libjpeg-turbo, jidctred.c), and
+ * so does this, only later: after the colours were interpolated and rounded.
+ */
+export function readPixels({ bitmap, kind }, atLeast) {
+  const divisor = kind === "jpeg" ? reduction(bitmap.width, bitmap.height, atLeast) : 1;
+  const width = Math.ceil(bitmap.width / divisor);
+  const height = Math.ceil(bitmap.height / divisor);
+  const data = new Uint8Array(width * height * 3);
+  const canvas = document.createElement("canvas");
+  canvas.width = bitmap.width;
+  canvas.height = Math.min(STRIP_ROWS, bitmap.height);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  if (!context) throw new Error("This photo is too large for this browser.");
+  for (let top = 0; top < bitmap.height; top += STRIP_ROWS) {
+    const rows = Math.min(STRIP_ROWS, bitmap.height - top);
+    context.fillStyle = "white"; // under transparent parts
+    context.fillRect(0, 0, bitmap.width, rows);
+    context.drawImage(bitmap, 0, -top);
+    const strip = context.getImageData(0, 0, bitmap.width, rows).data;
+    average(strip, bitmap.width, rows, divisor, data, (top / divisor) * width * 3);
+  }
+  return { data, width, height };
+}
+
+/** Average blocks of a strip of RGBA pixels into RGB pixels from `at` on. */
+function average(strip, width, rows, divisor, data, at) {
+  for (let y = 0; y < rows; y += divisor) {
+    const yEnd = Math.min(y + divisor, rows);
+    for (let x = 0; x < width; x += divisor) {
+      const xEnd = Math.min(x + divisor, width);
+      const count = (yEnd - y) * (xEnd - x);
+      let red = 0, green = 0, blue = 0;
+      for (let row = y; row < yEnd; row++) {
+        for (let i = (row * width + x) * 4; i < (row * width + xEnd) * 4; i += 4) {
+          red += strip[i];
+          green += strip[i + 1];
+          blue += strip[i + 2];
+        }
+      }
+      data[at++] = red / count + 0.5;
+      data[at++] = green / count + 0.5;
+      data[at++] = blue / count + 0.5;
+    }
+  }
+}
+
+/**
+ * Stretch an image to a square of `size`: bilinear, half-pixel centres, no antialiasing.
+ *
+ * In single precision, step by step as NumPy does it, so that the same pixels come out.
+ */
+export function resize({ data, width, height }, size) {
+  const round = Math.fround;
+  const columns = neighbours(width, size);
+  const rows = neighbours(height, size);
+  const resized = new Uint8Array(size * size * 3);
+  let at = 0;
+  for (const { first: top, second: bottom, along: down } of rows) {
+    for (const { first, second, along } of columns) {
+      for (let colour = 0; colour < 3; colour++) {
+        const pixel = (row, column) => data[(row * width + column) * 3 + colour];
+        const left = pixel(top, first), leftBelow = pixel(bottom, first);
+        const above = round(left + round((pixel(top, second) - left) * along));
+        const below = round(leftBelow + round((pixel(bottom, second) - leftBelow) * along));
+        resized[at++] = roundHalfToEven(round(above + round(round(below - above) * down)));
+      }
+    }
+  }
+  return resized;
+}
+
+/** Return the two old pixels between which each new one lies, and how far along it lies. */
+function neighbours(oldSize, newSize) {
+  const scale = Math.fround(oldSize / newSize);
+  return Array.from({ length: newSize }, (_, index) => {
+    const position = Math.fround(Math.fround((index + 0.5) * scale) - 0.5);
+    const floor = Math.floor(position);
+    return {
+      first: Math.max(floor, 0),
+      second: Math.min(floor + 1, oldSize - 1),
+      along: Math.fround(position - floor),
+    };
+  });
+}
+
+function roundHalfToEven(value) {
+  const rounded = Math.round(value);
+  return rounded - value === 0.5 && rounded % 2 ? rounded - 1 : rounded;
+}
+
+/** Return the variance of the Laplacian of a square image's grey levels: low where it is blurred. */
+export function blurScore(pixels, size) {
+  const grey = new Float32Array(size * size);
+  for (let i = 0; i < grey.length; i++) {
+    grey[i] = 0.299 * pixels[3 * i] + 0.587 * pixels[3 * i + 1] + 0.114 * pixels[3 * i + 2];
+  }
+  let sum = 0, squares = 0;
+  for (let y = 1; y < size - 1; y++) {
+    for (let i = y * size + 1; i < (y + 1) * size - 1; i++) {
+      const value = grey[i - size] + grey[i + size] + grey[i - 1] + grey[i + 1] - 4 * grey[i];
+      sum += value;
+      squares += value * value;
+    }
+  }
+  const count = (size - 2) ** 2;
+  return squares / count - (sum / count) ** 2;
+}
