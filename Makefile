@@ -102,7 +102,7 @@ clothing: $(BIN)/.installed ## renew docs/clothing from a run on the clothing ph
 	$(BIN)/dermaface run --data "$(DATA)" --run-name clothing $(ARGS)
 	$(BIN)/python benchmarks/clothing.py outputs/clothing
 
-LOCK = uv pip compile pyproject.toml --extra notebooks --extra test --no-emit-index-url --no-emit-find-links \
+LOCK = uv pip compile pyproject.toml --extra notebooks --extra test --extra try --no-emit-index-url --no-emit-find-links \
 	--no-annotate --no-header
 
 lock: ## rewrite requirements.txt and requirements-gpu.txt from pyproject.toml (needs uv)

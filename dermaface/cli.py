@@ -332,10 +332,12 @@ def _answer(classifier: "Classifier", image: Path | str | BinaryIO) -> tuple["np
 def _image_paths(arguments: list[str]) -> list[Path | str]:
     """Return the files named, the images in the folders named, and "-" for standard input.
 
+    What a folder holds besides images is passed over, and named on standard error.
+
     Raises:
         ValueError: a folder holds no images, or "-" comes twice.
     """
-    from dermaface.photos.pixels import find_image_files
+    from dermaface.photos.pixels import find_image_files, find_other_files, printable_path
 
     if arguments.count("-") > 1:
         raise ValueError("Standard input (-) can be read only once.")
@@ -346,6 +348,12 @@ def _image_paths(arguments: list[str]) -> list[Path | str]:
             if not found:
                 raise ValueError(f"There are no images in the folder {argument}.")
             paths += found
+            for path in find_other_files(argument):
+                print(
+                    f"dermaface: {printable_path(path)} is passed over: its name is not that of an "
+                    "image.",
+                    file=sys.stderr,
+                )
         else:
             paths.append(argument if argument == "-" else Path(argument))
     return paths

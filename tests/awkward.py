@@ -13,8 +13,10 @@ import zlib
 
 import numpy as np
 from PIL import Image
+import pillow_heif
 
 WIDTH, HEIGHT = 60, 40
+HEIC_LOSS = 6
 
 
 def picture() -> np.ndarray:
@@ -104,6 +106,89 @@ def phone_mpo(path):
     )
 
 
+def heic(orientation: int = 1, bits: int = 8, depth: bool = False, alone: bool = True):
+    """Return a writer of a HEIC photo, as phones make them.
+
+    Args:
+        orientation: how the picture lies in it, with the note that says how to turn it.
+        bits: 8, or 10 as of phones that record a wider range of brightness.
+        depth: whether a depth image belongs to it.
+        alone: whether it is the only picture, or has another one after it.
+    """
+
+    def write(path):
+        lying = image()
+        if orientation == 6:
+            lying = lying.transpose(Image.Transpose.ROTATE_90)
+        file = pillow_heif.HeifFile()
+        if bits == 8:
+            file.add_from_pillow(lying)
+        else:
+            wide = (np.asarray(lying).astype(np.uint16) << 8).tobytes()
+            file.add_frombytes("RGB;16", lying.size, wide)
+        if orientation != 1:
+            exif = Image.Exif()
+            exif[0x0112] = orientation
+            file[0].info["exif"] = exif.tobytes()
+        if depth or not alone:
+            file.add_from_pillow(image("L").resize((30, 20)))
+        buffer = io.BytesIO()
+        file.save(buffer, quality=98, chroma=444, primary_index=0)
+        path.write_bytes(_with_depth(buffer.getvalue()) if depth else buffer.getvalue())
+
+    return write
+
+
+def _with_depth(content: bytes) -> bytes:
+    """Declare the second picture of a HEIC file to be the depth image of the first.
+
+    No encoder at hand writes one, so the boxes of ISO/IEC 23008-12 that say so are put in here: the
+    property `auxC` of the second picture, and its reference `auxl` to the first.
+    """
+
+    def box(kind: bytes, *parts: bytes) -> bytes:
+        body = b"".join(parts)
+        return struct.pack(">I", 8 + len(body)) + kind + body
+
+    def grow(kind: bytes, added: bytes, at: int | None = None) -> None:
+        nonlocal content
+        start = content.index(kind) - 4
+        size = struct.unpack(">I", content[start : start + 4])[0]
+        end = start + size if at is None else at
+        content = content[:end] + added + content[end:]
+        content = content[:start] + struct.pack(">I", size + len(added)) + content[start + 4 :]
+
+    before = len(content)
+    properties = content.index(b"ipco") - 4
+    number, start = 1, properties + 8
+    while start < properties + struct.unpack(">I", content[properties : properties + 4])[0]:
+        start, number = start + struct.unpack(">I", content[start : start + 4])[0], number + 1
+    auxiliary = box(b"auxC", bytes(4), b"urn:mpeg:hevc:2015:auxid:2\0")
+    reference = box(b"iref", bytes(4), box(b"auxl", struct.pack(">HHH", 2, 1, 1)))
+    grow(b"ipco", auxiliary)
+    # The second picture's entry is the last one of `ipma`: one more property.
+    ipma = content.index(b"ipma")
+    end = ipma - 4 + struct.unpack(">I", content[ipma - 4 : ipma])[0]
+    counted = content.index(b"\0\2", content.index(b"\0\1", ipma + 12)) + 2
+    content = content[:counted] + bytes([content[counted] + 1]) + content[counted + 1 :]
+    grow(b"ipma", bytes([number]), at=end)
+    iprp = content.index(b"iprp") - 4
+    more = len(content) - before
+    size = struct.unpack(">I", content[iprp : iprp + 4])[0] + more
+    content = content[:iprp] + struct.pack(">I", size) + content[iprp + 4 :]
+    meta = content.index(b"meta") - 4
+    size = struct.unpack(">I", content[meta : meta + 4])[0] + more + len(reference)
+    content = content[:iprp] + reference + content[iprp:]
+    content = content[:meta] + struct.pack(">I", size) + content[meta + 4 :]
+    # The pictures themselves have moved.
+    moved = len(content) - before
+    iloc = content.index(b"iloc") + 4 + 8
+    for entry in (iloc + 4, iloc + 4 + 18):
+        offset = struct.unpack(">I", content[entry : entry + 4])[0] + moved
+        content = content[:entry] + struct.pack(">I", offset) + content[entry + 4 :]
+    return content
+
+
 def cut(kind: str, share: float):
     """Return a writer of the first part of a file."""
 
@@ -115,6 +200,12 @@ def cut(kind: str, share: float):
         path.write_bytes(content[: int(len(content) * share)])
 
     return write
+
+
+def cut_heic(path):
+    """Write the first part of a HEIC photo, its description whole."""
+    heic()(path)
+    path.write_bytes(path.read_bytes()[:-200])
 
 
 def gap(**options):
@@ -225,6 +316,12 @@ KEPT = {
     "plain.tif": (save("TIFF"), 0, None),
     "plain.avif": (save("AVIF", quality=95), 25, None),
     "phone.mpo": (phone_mpo, 6, None),
+    "phone.heic": (heic(), HEIC_LOSS, None),
+    "turned.HEIC": (heic(orientation=6), HEIC_LOSS, None),
+    "ten_bits.heic": (heic(bits=10), HEIC_LOSS, None),
+    "with_depth.heif": (heic(depth=True), HEIC_LOSS, None),
+    "with_another.heic": (heic(alone=False), HEIC_LOSS, None),
+    "really_a_heic.jpg": (heic(), HEIC_LOSS, None),
     "phone_with_depth.jpg": (phone_mpo, 6, None),
     "UPPER.JPG": (save("JPEG", quality=98), 6, None),
     "odd.jfif": (save("JPEG", quality=98), 6, None),
@@ -271,7 +368,11 @@ EXCLUDED = {
         lambda path: Image.fromarray(np.ones((40, 60), np.float32)).save(path),
         "floating-point",
     ),
-    "heic.jpg": (lambda path: path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(99)), "HEIC"),
+    "damaged.heic": (
+        lambda path: path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(99)),
+        "cannot be read|not an image",
+    ),
+    "cut.heic": (cut_heic, "cannot be read"),
     "film.mp4": (lambda path: path.write_bytes(b"\0\0\0\x18ftypmp42" + bytes(99)), "not an image"),
     "link_out.png": (link_out, "leaves the data folder"),
     "link_to_folder": (link_to_folder, "leaves the data folder"),

@@ -35,6 +35,17 @@ def test_predict_prints_one_line_per_photo_and_the_notice(labelled_file, photos,
     assert sample.NOTICE in err
 
 
+def test_predict_names_what_it_passes_over_in_a_folder(labelled_file, photos, capsys):
+    awkward.heic()(photos / "IMG_0001.HEIC")
+    for name in ("film.mov", "notes.txt", ".hidden", "Thumbs.db"):
+        (photos / name).write_bytes(b"x")
+    assert cli.main(["predict", str(labelled_file), str(photos)]) == 0
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 3 and "IMG_0001.HEIC" in out
+    passed = [line for line in err.splitlines() if "passed over" in line]
+    assert len(passed) == 2 and "film.mov" in passed[0] and "notes.txt" in passed[1]
+
+
 def test_predict_json(labelled_file, photos, capsys):
     assert cli.main(["predict", str(labelled_file), str(photos), "--json", "--top", "9"]) == 0
     rows = json.loads(capsys.readouterr().out)

@@ -6,6 +6,8 @@ import shutil
 from dermaface import cli
 from dermaface.photos import images
 from dermaface.runs import Run
+from PIL import Image
+import pillow_heif
 import pytest
 
 CLASSES = ("dress", "hat", "pants", "shoes")
@@ -13,13 +15,17 @@ CLASSES = ("dress", "hat", "pants", "shoes")
 
 @pytest.fixture(scope="module")
 def few_photos(clothing, tmp_path_factory):
-    """Return a folder with 24 training and 8 validation photos of four classes."""
+    """Return a folder with 24 training and 8 validation photos of four classes, a third HEIC."""
     root = tmp_path_factory.mktemp("clothing")
     for split, count in (("train", 24), ("validation", 8)):
         for name in CLASSES:
             (root / split / name).mkdir(parents=True)
-            for file in sorted((clothing / split / name).iterdir())[:count]:
-                shutil.copy(file, root / split / name)
+            for number, file in enumerate(sorted((clothing / split / name).iterdir())[:count]):
+                if number % 3:
+                    shutil.copy(file, root / split / name)
+                else:
+                    photo = pillow_heif.from_pillow(Image.open(file))
+                    photo.save(root / split / name / f"{file.stem}.HEIC", quality=90)
     return root
 
 
@@ -40,6 +46,8 @@ def test_a_real_run(few_photos, imagenet_weights, tmp_path, capsys):
     assert "validation photos (also used to choose)" in printed and "drawn" not in printed
 
     run = Run(tmp_path / "clothing")
+    kept = images.read_images(run, "train", "validation")["format"].value_counts()
+    assert kept.to_dict() == {"JPEG": 84, "HEIF": 44}
     metrics = json.loads(run.path("metrics.json").read_text())
     assert set(metrics) == {"validation"}
     assert metrics["validation"]["accuracy"] >= 0.65  # at 128 px; chance is 0.25

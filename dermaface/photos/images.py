@@ -20,7 +20,9 @@ from dermaface.photos import sample
 from dermaface.photos.pixels import (
     BLUR_SIZE,
     IMAGE_SUFFIXES,
+    NEEDS_HEIC,
     NOT_REGULAR,
+    SYSTEM_NAMES,
     blur_score,
     decode_image,
     describe_image,
@@ -66,8 +68,6 @@ SPLIT_FOLDERS = {
     "valid": "validation",
     "test": "test",
 }
-# Files and folders that systems leave behind, besides those whose names start with a dot.
-SYSTEM_NAMES = frozenset(("thumbs.db", "desktop.ini", "__macosx", "@eadir", "icon\r", "lost+found"))
 
 SMALLEST_SIDE = 16  # pixels; less shows nothing
 DARK, BRIGHT = 40, 215  # mean grey levels beyond which a photo is flagged
@@ -457,8 +457,8 @@ def _with_endings(root: Path, paths: list[str]) -> list[str]:
     ]
 
 
-# Extensions that a CSV file may omit. HEIC files are found too, so that the reason given is true.
-ENDINGS = (".jpg", *sorted(IMAGE_SUFFIXES - {".jpg"}), ".heic", ".heif")
+# Extensions that a CSV file may omit.
+ENDINGS = (".jpg", ".jpeg", *sorted(IMAGE_SUFFIXES - {".jpg", ".jpeg"}))
 
 
 def count_files(root: Path, photos: pd.DataFrame) -> pd.Series:
@@ -561,7 +561,7 @@ def _stamp(path: Path) -> str:
 
 def _cache_file(cache: Path, root: Path) -> Path:
     """Return where the findings about a data root are kept; each version has its own name."""
-    return cache / f"checked-4-{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.csv"
+    return cache / f"checked-5-{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.csv"
 
 
 def _read_cache(cache: Path | None, root: Path) -> dict[tuple[str, str], dict]:
@@ -600,7 +600,8 @@ def _write_cache(cache: Path | None, root: Path, known: dict[tuple[str, str], di
 
 NO_FILE = "there is no such file"
 NOT_OPENED = "cannot be opened"
-PASSING = (NO_FILE, NOT_OPENED)  # reasons that may go away although the file stays as it is
+# Reasons that may go away although the file stays as it is.
+PASSING = (NO_FILE, NOT_OPENED, NEEDS_HEIC)
 
 
 def _check_image(path: Path) -> dict[str, Any]:
@@ -617,8 +618,6 @@ def _check_image(path: Path) -> dict[str, Any]:
     except OSError as error:
         return facts | {"reason": f"{NOT_OPENED}: {error.strerror}"}
     except ValueError as error:
-        if _is_heic(content):
-            return facts | {"reason": "is a HEIC file; convert it to JPEG"}
         return facts | {"reason": str(error).removeprefix("The file ")}
     facts |= described
     if min(facts["width"], facts["height"]) < SMALLEST_SIDE:
@@ -630,20 +629,6 @@ def _check_image(path: Path) -> dict[str, Any]:
     facts["phash"] = str(imagehash.phash(grey))
     facts["mirrored_phash"] = str(imagehash.phash(grey.transpose(Image.Transpose.FLIP_LEFT_RIGHT)))
     return facts
-
-
-def _is_heic(content: bytes) -> bool:
-    """Tell from the brands in its header whether a file holds pictures coded in HEVC."""
-    if content[4:8] != b"ftyp":
-        return False
-    end = min(int.from_bytes(content[:4]), len(content))
-    brands = {content[start : start + 4] for start in (8, *range(16, end, 4))}
-    # AVIF files carry the general brands mif1 and msf1, too.
-    general = {b"mif1", b"msf1"} if brands.isdisjoint((b"avif", b"avis")) else set()
-    return not brands.isdisjoint(HEVC_BRANDS | general)
-
-
-HEVC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 
 
 def require_kept(photos: pd.DataFrame, parameter: str = "data") -> None:

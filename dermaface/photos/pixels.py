@@ -12,8 +12,25 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 import simplejpeg
 
+try:
+    import pi_heif
+except ModuleNotFoundError:  # the extra "heic" is not installed
+    pi_heif = None
+else:
+    # An AVIF file may name HEIC's general brand, so Pillow's own readers must come first.
+    Image.init()
+    pi_heif.register_heif_opener(thumbnails=False, depth_images=False)
+
 IMAGE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .bmp .dib .gif .tif .tiff .ppm .mpo .avif".split()
+    ".jpg .jpeg .jpe .jfif .png .webp .bmp .dib .gif .tif .tiff .ppm .mpo .avif .heic .heif "
+    ".hif".split()
+)
+# Files and folders that systems leave behind, besides those whose names start with a dot.
+SYSTEM_NAMES = frozenset(("thumbs.db", "desktop.ini", "__macosx", "@eadir", "icon\r", "lost+found"))
+HEVC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
+NEEDS_HEIC = (
+    "is a HEIC photo, and the package that reads these is missing: pip install pi-heif (or this "
+    "package with its extra 'heic')"
 )
 # `blur_score` depends on the size, so it is always measured at this one.
 BLUR_SIZE = 224
@@ -29,9 +46,9 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 def load_image(path: str | Path, image_size: int) -> np.ndarray:
     """Read a photo by the pixel rule.
 
-    The rule: upright by EXIF, RGB, on white where it is transparent; decoded at 1/2, 1/4 or 1/8 of
-    its size where its shorter side stays at least twice `image_size` (JPEG only); stretched to the
-    square by `resize`; rounded to whole grey levels.
+    The rule: upright by EXIF, RGB, on white where it is transparent; a JPEG or HEIC photo decoded
+    at 1/2, 1/4 or 1/8 of its size where its shorter side stays at least twice `image_size`;
+    stretched to the square by `resize`; rounded to whole grey levels.
 
     Args:
         path: an image file.
@@ -51,16 +68,17 @@ def decode_image(path: str | Path | BinaryIO, at_least: int | None = None) -> np
 
     Args:
         path: an image file, or an open one.
-        at_least: a JPEG is decoded at the smallest of 1/8, 1/4, 1/2 of its size whose shorter side
-            is still at least this many pixels; None decodes it at full size.
+        at_least: a JPEG or HEIC photo is decoded at the smallest of 1/8, 1/4, 1/2 of its size whose
+            shorter side is still at least this many pixels; None decodes it at full size.
 
     Returns:
         uint8 array of shape (height, width, 3), 0..255.
 
     Raises:
         ValueError: there is no such file, it is not a regular file, it is not an image that can be
-            read to its end, it is a JPEG that is missing data inside, it has several frames, or
-            it has so many pixels that it may be a decompression bomb.
+            read to its end, it is a JPEG that is missing data inside, it has several frames, it
+            has so many pixels that it may be a decompression bomb, or it is a HEIC photo and the
+            package `pi-heif` is missing.
     """
     return describe_image(path, at_least)[0]
 
@@ -93,6 +111,8 @@ def describe_image(
     except IsADirectoryError as error:
         raise ValueError(f"{name} is a folder, not an image.") from error
     except UnidentifiedImageError as error:
+        if pi_heif is None and is_heic(_first_bytes(path)):
+            raise ValueError(f"{name} {NEEDS_HEIC}.") from error
         raise ValueError(f"{name} is not an image that Pillow can read.") from error
     except Image.DecompressionBombError as error:
         raise ValueError(f"{name} has too many pixels to be decoded safely.") from error
@@ -118,12 +138,37 @@ def _open_regular(
     return open(path, "rb")
 
 
+def is_heic(content: bytes) -> bool:
+    """Tell from the brands in its header whether a file holds pictures coded in HEVC.
+
+    Args:
+        content: the file, or its first 200 bytes.
+    """
+    if content[4:8] != b"ftyp":
+        return False
+    end = min(int.from_bytes(content[:4]), len(content))
+    brands = {content[start : start + 4] for start in (8, *range(16, end, 4))}
+    # AVIF files carry the general brands mif1 and msf1, too.
+    general = {b"mif1", b"msf1"} if brands.isdisjoint((b"avif", b"avis")) else set()
+    return not brands.isdisjoint(HEVC_BRANDS | general)
+
+
+def _first_bytes(path: str | Path | BinaryIO) -> bytes:
+    """Return the first bytes of a file, which may be open."""
+    if isinstance(path, (str, Path)):
+        with open(path, "rb") as file:
+            return file.read(200)
+    path.seek(0)
+    return path.read(200)
+
+
 def _describe_open_image(file: BinaryIO, at_least: int | None) -> tuple[np.ndarray, dict]:
     """Do the work of `describe_image`, with whatever errors a decoder raises."""
     with Image.open(file) as image:
         frames = getattr(image, "n_frames", 1)
-        # Phones store a photo's depth or brightness map as a second frame of an MPO file.
-        if frames > 1 and image.format != "MPO":
+        # Phones store a photo's depth or brightness map as a second frame of an MPO file; a HEIC
+        # file opens at the picture that it names as its first.
+        if frames > 1 and image.format not in ("MPO", "HEIF"):
             raise ValueError(f"it has {frames} frames")
         width, height = image.size
         facts: dict[str, Any] = {"format": image.format, "mode": image.mode}
@@ -139,6 +184,9 @@ def _describe_open_image(file: BinaryIO, at_least: int | None) -> tuple[np.ndarr
             divisor = reduction(*image.size, at_least)
             image.draft("RGB", (image.width // divisor, image.height // divisor))
         pixels = _to_rgb(ImageOps.exif_transpose(image))
+        if at_least and facts["format"] == "HEIF":
+            # Its decoder knows only the full size; that of JPEG averages blocks, as this does.
+            pixels = np.asarray(Image.fromarray(pixels).reduce(divisor))
     if facts["format"] in ("JPEG", "MPO"):
         file.seek(0)
         _refuse_gaps(file.read())
@@ -251,11 +299,21 @@ def _neighbours(old_size: int, new_size: int) -> tuple[np.ndarray, np.ndarray, n
 
 def find_image_files(folder: str | Path) -> list[Path]:
     """Return the files below a folder whose names look like images, sorted."""
+    return [path for path in _visible_files(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
+
+
+def find_other_files(folder: str | Path) -> list[Path]:
+    """Return the files below a folder whose names do not look like images, sorted."""
+    others = [path for path in _visible_files(folder) if path.suffix.lower() not in IMAGE_SUFFIXES]
+    return [path for path in others if path.name.lower() not in SYSTEM_NAMES]
+
+
+def _visible_files(folder: str | Path) -> list[Path]:
+    """Return the files below a folder, sorted, but none that is hidden or in a hidden folder."""
     return sorted(
         Path(parent) / name
-        for parent, folders, names in os.walk(folder)
+        for parent, _, names in os.walk(folder)
         for name in names
-        if Path(name).suffix.lower() in IMAGE_SUFFIXES
-        and not name.startswith(".")
+        if not name.startswith(".")
         and not any(part.startswith(".") for part in Path(parent).relative_to(folder).parts)
     )

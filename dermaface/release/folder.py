@@ -23,8 +23,8 @@ from PIL import Image
 
 PIXEL_RULE = (
     "Turn the photo upright by EXIF and make it RGB, on white where it is transparent. Decode a "
-    "JPEG at 1/2, 1/4 or 1/8 of its size where its shorter side stays at least twice image_size. "
-    "Stretch it to the square by bilinear interpolation with half-pixel centres and no "
+    "JPEG or HEIC photo at 1/2, 1/4 or 1/8 of its size where its shorter side stays at least twice "
+    "image_size. Stretch it to the square by bilinear interpolation with half-pixel centres and no "
     "antialiasing. Round to whole grey levels 0..255 and feed them as they are: the model scales "
     "them itself."
 )

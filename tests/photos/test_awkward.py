@@ -8,6 +8,8 @@ from dermaface.photos import images
 from dermaface.photos.pixels import decode_image, load_image, printable_path
 from dermaface.training import datasets
 import numpy as np
+from PIL import Image
+import pillow_heif
 import pytest
 
 
@@ -56,6 +58,18 @@ def test_every_file_is_accounted_for(folder, checked):
     assert counts["files beside the class folders"] == 2
     on_disk = sum(1 for _ in folder.rglob("*")) - 2  # the class folders
     assert counts["on disk"] == on_disk == counts.drop("on disk").sum()
+
+
+def test_a_large_heic_photo_is_read_at_reduced_size_as_a_jpeg_is(tmp_path):
+    ramps = Image.fromarray(awkward.picture()).resize((960, 640), Image.Resampling.BICUBIC)
+    pillow_heif.from_pillow(ramps).save(tmp_path / "large.heic", quality=98)
+    ramps.save(tmp_path / "large.jpg", quality=98)
+    for at_least, size in ((None, 640), (321, 640), (160, 160), (65, 80)):
+        heic, jpeg = (
+            decode_image(tmp_path / f"large.{kind}", at_least) for kind in ("heic", "jpg")
+        )
+        assert heic.shape == jpeg.shape == (size, size * 3 // 2, 3)
+        assert np.abs(heic.astype(int) - jpeg).max() <= awkward.HEIC_LOSS
 
 
 def test_a_photo_that_lacks_a_tenth_is_refused_and_a_whole_one_never(clothing, tmp_path):

@@ -5,8 +5,9 @@ import json
 import os
 import re
 
+import awkward
 from dermaface import plots, runs
-from dermaface.photos import images, splits
+from dermaface.photos import images, pixels, splits
 from dermaface.photos.copies import find_copies, group_copies
 from dermaface.photos.pixels import decode_image
 from dermaface.photos.splits import (
@@ -682,9 +683,8 @@ def test_the_notebook_stops_with_the_reasons_where_nothing_can_be_read(tmp_path,
     for label in "ab":
         (tmp_path / "data" / label).mkdir(parents=True)
         for number in range(2):
-            heic = b"\0\0\0\x18ftypheic" + bytes(20)
-            (tmp_path / "data" / label / f"{number}.jpg").write_bytes(heic)
-    with pytest.raises(ValueError, match=r"None of the 4 files.*HEIC.*(4)"):
+            (tmp_path / "data" / label / f"{number}.jpg").write_bytes(b"dear diary")
+    with pytest.raises(ValueError, match=r"None of the 4 files.*not an image.*(4)"):
         explore(tmp_path / "data")
 
 
@@ -905,16 +905,38 @@ def test_an_avif_file_of_the_general_brand_is_kept(tmp_path):
     assert photos["status"][1] == "excluded" and "HEIC" not in photos["reason"][1]
 
 
+def take_heic_away(monkeypatch):
+    """Let nothing read HEIC, as where the extra "heic" is not installed."""
+    monkeypatch.setattr(pixels, "pi_heif", None)
+    monkeypatch.delitem(Image.OPEN, "HEIF")
+    monkeypatch.setattr(Image, "ID", [kind for kind in Image.ID if kind != "HEIF"])
+
+
 @pytest.mark.parametrize("major", b"heic heix heim heis hevc hevx hevm hevs mif1 msf1".split())
-def test_heic_files_of_every_brand_are_recognised(tmp_path, major):
+def test_without_the_package_heic_files_of_every_brand_say_what_to_install(
+    tmp_path, major, monkeypatch
+):
+    take_heic_away(monkeypatch)
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "1.jpg").write_bytes(with_brands(b"", major, b"miaf") + bytes(99))
     (tmp_path / "a" / "2.jpg").write_bytes(with_brands(b"", b"xxxx", b"miaf", major) + bytes(99))
     (tmp_path / "a" / "3.jpg").write_bytes(with_brands(b"", b"isom", b"mp41") + bytes(99))
     root, frame = images.find_images(tmp_path)
     reasons = images.check_images(root, frame)["reason"].tolist()
-    assert reasons[:2] == ["is a HEIC file; convert it to JPEG"] * 2
+    assert all("pip install pi-heif" in reason for reason in reasons[:2])
     assert reasons[2] == "is not an image that Pillow can read."
+
+
+def test_heic_photos_are_read_anew_once_the_package_is_there(tmp_path, monkeypatch):
+    (tmp_path / "data" / "a").mkdir(parents=True)
+    awkward.heic()(tmp_path / "data" / "a" / "1.heic")
+    root, frame = images.find_images(tmp_path / "data")
+    with monkeypatch.context() as without:
+        take_heic_away(without)
+        photos = images.check_images(root, frame, cache=tmp_path / "cache")
+        assert "pip install pi-heif" in photos["reason"][0]
+    photos = images.check_images(root, frame, cache=tmp_path / "cache")
+    assert photos["status"][0] == "kept" and photos["format"][0] == "HEIF"
 
 
 def test_csv_names_without_an_extension_find_it_whatever_its_case(tmp_path):

@@ -55,13 +55,13 @@ export function reduction(width, height, atLeast) {
 }
 
 /**
- * Return a photo's pixels as {data: RGB bytes, width, height}; a large JPEG at 1/2, 1/4 or 1/8.
+ * Return a photo's pixels as {data: RGB bytes, width, height}; a large JPEG or HEIC at 1/2, 1/4 or 1/8.
  *
  * Decoders of JPEG reach such a size by averaging blocks of pixels (libjpeg-turbo, jidctred.c), and
  * so does this, only later: after the colours were interpolated and rounded.
  */
 export function readPixels({ bitmap, kind }, atLeast) {
-  const divisor = kind === "jpeg" ? reduction(bitmap.width, bitmap.height, atLeast) : 1;
+  const divisor = kind === "other" ? 1 : reduction(bitmap.width, bitmap.height, atLeast);
   const width = Math.ceil(bitmap.width / divisor);
   const height = Math.ceil(bitmap.height / divisor);
   const data = new Uint8Array(width * height * 3);
