@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-walkthroughs test-pytorch test-clients test-browser lab run refresh refresh-walkthroughs clothing lock docker-build docker-lab docker-run
+.PHONY: help demo test test-fast test-walkthroughs test-pytorch test-clients test-function test-browser lab run refresh refresh-walkthroughs clothing lock docker-build docker-lab docker-run
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
@@ -72,6 +72,20 @@ test-clients: $(CLIENTS)/.installed ## a run's files in MediaPipe and LiteRT.js,
 	$(CLIENTS)/bin/python tests/clients/compare.py $(RUN) $(CLIENTS)/node_modules
 	RUN=$(RUN) NODE_MODULES=$(CLIENTS)/node_modules $(CLIENTS)/bin/python -m pytest \
 		--override-ini=addopts= --confcutdir=tests/clients -p no:cacheprovider -ra tests/clients
+
+FUNCTION := .venv-function
+
+# As whoever deploys the function does: its folder, and an environment from its own requirements.
+$(FUNCTION)/.installed: $(BIN)/.installed pyproject.toml
+	@test -d $(RUN)/release || { echo 'There is no $(RUN)/release: run make demo first.' >&2; exit 1; }
+	$(BIN)/dermaface function $(RUN)/release build/function
+	$(PYTHON) -m venv $(FUNCTION)
+	cd build/function && $(CURDIR)/$(FUNCTION)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--requirement requirements.txt
+	@touch $@
+
+test-function: $(FUNCTION)/.installed ## a run's function, in an environment of its own, under 12,000 requests (RUN=FOLDER)
+	$(BIN)/python benchmarks/function.py $(RUN)/release $(FUNCTION)/bin/python $(ARGS)
 
 BROWSER := .venv-browser
 NOTEBOOKS ?= notebooks/*.ipynb

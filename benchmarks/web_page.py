@@ -144,8 +144,19 @@ def first_guess(card: str) -> str:
     return card.splitlines()[0]
 
 
-def compare_pixels(page: Page, files: Sequence[Path], size: int) -> str:
-    """Return in words how far the page's pixels are from the notebook's, 0..255."""
+def pixel_differences(
+    page: Page, files: Sequence[Path], size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return how far the page's pixels are from the notebook's, 0..255, and its milliseconds.
+
+    Args:
+        page: an open page.
+        files: photos.
+        size: side of the square in pixels.
+
+    Returns:
+        (n, size * size * 3) and (n,).
+    """
     off, milliseconds = [], []
     for file in files:
         encoded = base64.b64encode(file.read_bytes()).decode()
@@ -153,7 +164,12 @@ def compare_pixels(page: Page, files: Sequence[Path], size: int) -> str:
         here = np.frombuffer(base64.b64decode(text), np.uint8).astype(int)
         off.append(np.abs(here - load_image(file, size).ravel()))
         milliseconds.append(time_taken)
-    off = np.array(off)
+    return np.array(off), np.array(milliseconds)
+
+
+def compare_pixels(page: Page, files: Sequence[Path], size: int) -> str:
+    """Return in words how far the page's pixels are from the notebook's, 0..255."""
+    off, milliseconds = pixel_differences(page, files, size)
     return (
         f"{off.mean():.2f} grey levels apart on average, {np.percentile(off, 99):.0f} or less for "
         f"99 % of values, {off.max()} at most; read in {np.median(milliseconds):.0f} ms (median)"

@@ -11,15 +11,13 @@ from pathlib import Path
 import shlex
 import signal
 import sys
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 import warnings
 
 import dermaface
 
 if TYPE_CHECKING:
     from dermaface.runs import Run
-    from dermaface.tflite.runtime import Classifier
-    import numpy as np
 
 MISSING_NOTEBOOKS = (
     "dermaface {command} needs the notebooks' packages, which are not installed ({name} is "
@@ -109,7 +107,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     check.add_argument("folder", metavar="RELEASE_FOLDER")
     check.add_argument(
         "--device", metavar="REPORT.json",
-        help="also judge what a device has answered, as the page of 'dermaface web' reports it",
+        help="also judge what a device has answered, by the report of the page of 'dermaface web'",
     )  # fmt: skip
 
     web = commands.add_parser(
@@ -119,6 +117,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     web.add_argument("folder", metavar="RELEASE_FOLDER")
     web.add_argument("output", metavar="OUT", help="the folder of the page's files")
     web.add_argument("--serve", action="store_true", help="then serve it on this computer")
+
+    function = commands.add_parser(
+        "function", help="make a folder that serves a release over HTTP (Firebase, Cloud Run)"
+    )
+    function.set_defaults(command=function_command)
+    function.add_argument("folder", metavar="RELEASE_FOLDER")
+    function.add_argument("output", metavar="OUT", help="the folder to deploy")
 
     judge = commands.add_parser(
         "judge", help="score a .tflite file from anywhere on a run's photos, and release it"
@@ -239,12 +244,14 @@ def print_results(run: "Run") -> None:
 
 def ways_to_try(run: "Run") -> str:
     """Return the commands that ask a run's release about photos, one a line."""
-    release, page = (shlex.quote(str(run.path(name))) for name in ("release", "page"))
+    names = ("release", "page", "function")
+    release, page, served = (shlex.quote(str(run.path(name))) for name in names)
     return "\n".join(
         [
             f"  dermaface predict {release}/model.tflite PHOTO    answers here",
             f"  dermaface check {release}    proves the folder wherever it arrives",
             f"  dermaface web {release} {page} --serve    answers, and proves itself, in a browser",
+            f"  dermaface function {release} {served}    a folder that answers over HTTP",
         ]
     )
 
@@ -267,7 +274,6 @@ def predict_command(options: argparse.Namespace) -> int:
     paths = _image_paths(options.images)
     if classifier.notice:
         print(f"dermaface: {classifier.notice}", file=sys.stderr)
-    limit = classifier.facts.get("min_confidence", 0.0) if given is None else given
     names = ["standard input" if path == "-" else printable_path(path) for path in paths]
     width = max(map(len, names))
     rows = csv.writer(sys.stdout, lineterminator="\n")
@@ -278,55 +284,37 @@ def predict_command(options: argparse.Namespace) -> int:
     for path, name in zip(paths, names, strict=True):
         try:
             image = io.BytesIO(sys.stdin.buffer.read()) if path == "-" else path
-            probabilities, blurred = _answer(classifier, image)
+            said = classifier.answer(image, len(classifier.labels), given)
         except ValueError as error:
             reason = str(error).replace("The file", "Standard input", 1 if path == "-" else 0)
             print(f"dermaface: {reason}", file=sys.stderr)
             status = 1
             continue
-        answer = classifier.name_best(probabilities, options.top)
-        sure = answer[0][1] >= limit
-        possible = dict(classifier.name_set(probabilities)) if options.sets else {}
-        if blurred:
+        classes, possible = said["predictions"], said.get("set", [])
+        if said["blurred"]:
             print(f"dermaface: {name} is blurred; the answer may be wrong.", file=sys.stderr)
         if options.json:
-            classes = [{"label": label, "probability": p} for label, p in answer]
-            photo = {"image": name, "predictions": classes, "sure": sure, "blurred": blurred}
-            photos.append(photo | ({"set": list(possible)} if options.sets else {}))
+            photo = {"image": name} | said | {"predictions": classes[: options.top]}
+            if not options.sets:
+                photo.pop("set", None)
+            photos.append(photo)
         elif options.csv:
-            told = [str(value).lower() for value in (sure, blurred)]
-            for rank, (label, probability) in enumerate(answer, start=1):
+            told = [str(said[key]).lower() for key in ("sure", "blurred")]
+            for rank, entry in enumerate(classes[: options.top], start=1):
+                label, probability = entry.values()
                 in_set = [str(label in possible).lower()] if options.sets else []
                 rows.writerow([name, rank, label, f"{probability:.6f}", *told, *in_set])
-        elif options.sets:
-            said = " or ".join(f"{label} {value:.3f}" for label, value in possible.items())
-            print(f"{name + ':':<{width + 1}} {'' if sure else 'not sure: '}{said}", flush=True)
         else:
-            said = ", ".join(f"{label} {probability:.3f}" for label, probability in answer)
-            print(f"{name + ':':<{width + 1}} {'' if sure else 'not sure: '}{said}", flush=True)
+            named = [entry for entry in classes if entry["label"] in possible]
+            shown = named if options.sets else classes[: options.top]
+            text = (" or " if options.sets else ", ").join(
+                f"{entry['label']} {entry['probability']:.3f}" for entry in shown
+            )
+            unsure = "" if said["sure"] else "not sure: "
+            print(f"{name + ':':<{width + 1}} {unsure}{text}", flush=True)
     if options.json:
         print(json.dumps(photos, indent=2, ensure_ascii=False))
     return status
-
-
-def _answer(classifier: "Classifier", image: Path | str | BinaryIO) -> tuple["np.ndarray", bool]:
-    """Return an image's probabilities, and whether it is blurred by the file's measure.
-
-    Raises:
-        ValueError: it is not an image that can be read.
-    """
-    from dermaface.photos.pixels import BLUR_SIZE, blur_score, decode_image, resize
-
-    size = max(classifier.image_size, BLUR_SIZE)
-    pixels = decode_image(image, at_least=2 * size)
-    small = resize(pixels, BLUR_SIZE)
-    blurred = blur_score(small) < classifier.facts.get("blur_threshold", 0.0)
-    if size > classifier.image_size:
-        # The pixel rule decodes a large photo at a smaller size than the blur measure does.
-        if not isinstance(image, (str, Path)):
-            image.seek(0)
-        pixels = decode_image(image, at_least=2 * classifier.image_size)
-    return classifier.predict_pixels(resize(pixels, classifier.image_size)), blurred
 
 
 def _image_paths(arguments: list[str]) -> list[Path | str]:
@@ -370,7 +358,6 @@ def check_command(options: argparse.Namespace) -> int:
     if options.device is not None:
         for line in device.check_report(options.folder, options.device):
             print(line)
-        print("By this report, it answers on the device as it did where it was made.")
     return 0
 
 
@@ -384,9 +371,22 @@ def web_command(options: argparse.Namespace) -> int:
     if options.serve:
         with web.open_server(options.output) as server:
             address = f"http://127.0.0.1:{server.server_port}/"
+            if server.server_port != web.PORT:
+                print(f"Port {web.PORT} is taken, so another one is used.")
             print(f"Serving it on this computer at {address} until Ctrl-C.", flush=True)
             with contextlib.suppress(KeyboardInterrupt):
                 server.serve_forever()
+    return 0
+
+
+def function_command(options: argparse.Namespace) -> int:
+    """Write the folder of a function around a release."""
+    from dermaface.photos.pixels import printable_path
+    from dermaface.release import function
+
+    function.write_function(options.folder, options.output)
+    folder = printable_path(options.output)
+    print(f"The function is in {folder}; {folder}/README.md says how to try and deploy it.")
     return 0
 
 

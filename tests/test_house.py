@@ -28,7 +28,9 @@ ORDER = (
 FLOOR = {room: floor for floor, rooms in enumerate(ORDER) for room in rooms}
 KNOWS_TENSORFLOW = {"quiet_tensorflow", "model", "tflite.convert", "training"}
 FILES = sorted(
-    file for file in ROOT.rglob("*.py") if file.name not in ("__init__.py", "__main__.py")
+    file
+    for file in ROOT.rglob("*.py")
+    if file.name not in ("__init__.py", "__main__.py") and file.parent.name != "cloud"
 )
 
 

@@ -190,6 +190,8 @@ def read_json(
     Raises:
         ValueError: it is not there, damaged, or does not fit the schema.
     """
+    if path.is_dir():
+        raise ValueError(f"{str(path)!r} is a folder. {hint}")
     if not path.is_file():
         raise ValueError(f"There is no {str(path)!r}. {hint}")
 
@@ -200,7 +202,7 @@ def read_json(
         return float(text)
 
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         content = json.loads(text, parse_float=to_number, parse_constant=to_number)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{str(path)!r} is damaged: {error}.") from error

@@ -14,7 +14,7 @@ REPORT_SCHEMA = record(
     runtime=TEXT,
     device=record(user_agent=TEXT),
     labels={"type": "array", "items": TEXT},
-    milliseconds=NUMBER,
+    milliseconds=NUMBER | {"minimum": 0, "maximum": 1e6},
     answers={
         "type": "array",
         "items": record(
@@ -51,7 +51,7 @@ def check_report(folder: str | Path, report: str | Path) -> list[str]:
     described = contract.read_json(folder / "model.json", contract.MODEL_SCHEMA)
     name = repr(str(report))
     sha256 = hashlib.sha256((folder / "model.tflite").read_bytes()).hexdigest()
-    asked = told["model"]
+    asked = {key: _plain(value) for key, value in told["model"].items()}
     if asked["sha256"] != sha256:
         raise ValueError(
             f"{name} is about another file: {asked['name']} {asked['version']}, "
@@ -62,6 +62,8 @@ def check_report(folder: str | Path, report: str | Path) -> list[str]:
         raise ValueError(f"{name} has other labels than the release.")
     tolerance = contract.TOLERANCES.get(described["variant"], contract.INTEGER_TOLERANCE)
     answers = {answer["input_sha256"]: answer for answer in told["answers"]}
+    if len(answers) != len(told["answers"]):
+        raise ValueError(f"{name} answers a golden picture twice.")
     largest = {"probabilities": 0.0, "from_file": 0.0}
     read_otherwise = 0
     for entry in golden["pictures"]:
@@ -83,12 +85,22 @@ def check_report(folder: str | Path, report: str | Path) -> list[str]:
             )
         read_otherwise += off["from_file"] > tolerance
     number = len(golden["pictures"])
-    return [
-        f"device: {told['device'].get('model') or told['device']['user_agent']}",
-        f"runtime: {told['runtime']}, {told['milliseconds']:.1f} ms a photo",
+    lines = [
+        f"device: {_plain(told['device'].get('model') or told['device']['user_agent'])}",
+        f"runtime: {_plain(told['runtime'])}, {told['milliseconds']:.1f} ms a photo",
         f"device, given the pixels: {number} golden pictures answered as expected, at most "
         f"{largest['probabilities']:.4f} off",
         f"device, given the files: {number - read_otherwise} of {number} as expected, at most "
-        f"{largest['from_file']:.4f} off"
-        + (" (it reads photos otherwise than the notebook did)" if read_otherwise else ""),
+        f"{largest['from_file']:.4f} off",
+        "By this report, the file answers on the device as it did where it was made.",
     ]
+    if read_otherwise:
+        lines.append(
+            "But photos are read differently there, so expect other answers to photos than here."
+        )
+    return lines
+
+
+def _plain(value: object) -> str:
+    """Return what a stranger has written as text that cannot steer a terminal, cut to a line."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(value)[:300])

@@ -7,7 +7,6 @@ import functools
 import hashlib
 import http.server
 import itertools
-import json
 import os
 from pathlib import Path
 import re
@@ -17,10 +16,8 @@ import subprocess
 import tarfile
 import tempfile
 
-import dermaface
-from dermaface.photos.pixels import printable_path
 from dermaface.release import contract
-from dermaface.runs import atomic_path, hash_file
+from dermaface.release.output import new_folder
 import mistune
 
 SOURCE = Path(__file__).with_name("page")
@@ -81,51 +78,23 @@ def write_site(release: str | Path, output: str | Path) -> None:
         ValueError: the release does not pass `check_release`, `output` holds something else, or
             LiteRT.js cannot be had.
     """
-    release, output = Path(release), Path(output).resolve()
+    release = Path(release)
     contract.check_release(release)
-    if output.is_relative_to(release.resolve()):
-        raise ValueError("The site cannot lie inside the release. Name another folder.")
-    if (output.exists() and not output.is_dir()) or (
-        output.is_dir() and any(output.iterdir()) and not is_site(output)
-    ):
-        raise ValueError(
-            f"{printable_path(output)} holds something else than a site of this command, and "
-            "nothing is overwritten. Name a new folder."
-        )
     runtime = read_runtime()
-    with atomic_path(output) as site:
-        shutil.copytree(SOURCE, site, ignore=shutil.ignore_patterns("*.html", LICENSE))
-        shutil.copytree(release, site / "release")
+    with new_folder(release, output, litertjs=LITERTJS) as site:
+        # New times for all files: a server compares times to tell whether a file has changed.
+        copy = functools.partial(shutil.copytree, copy_function=shutil.copyfile)
+        copy(SOURCE, site, ignore=shutil.ignore_patterns("*.html", LICENSE), dirs_exist_ok=True)
+        copy(release, site / "release")
         (site / "runtime").mkdir()
         for name, content in runtime.items():
             (site / "runtime" / name).write_bytes(content)
-        # The index names every file with its hash, so all others must lie there first.
         card = (release / "MODEL_CARD.md").read_text(encoding="utf-8")
         for page in SOURCE.glob("*.html"):
             text = string.Template(page.read_text(encoding="utf-8"))
             (site / page.name).write_text(
                 text.safe_substitute(policy=POLICY, card=render_card(card)), encoding="utf-8"
             )
-        files = {
-            path.relative_to(site).as_posix(): hash_file(path)
-            for path in sorted(site.rglob("*"))
-            if path.is_file()
-        }
-        index = {
-            "made_by": f"dermaface {dermaface.__version__}",
-            "litertjs": LITERTJS,
-            "files": files,
-        }
-        (site / "files.json").write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
-
-
-def is_site(folder: Path) -> bool:
-    """Return whether `write_site` has made a folder."""
-    try:
-        index = json.loads((folder / "files.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(index, dict) and "litertjs" in index
 
 
 def render_card(text: str) -> str:

@@ -2,9 +2,10 @@
 
 import contextlib
 from pathlib import Path
+from typing import Any, BinaryIO
 import warnings
 
-from dermaface.photos.pixels import load_image, resize
+from dermaface.photos.pixels import BLUR_SIZE, blur_score, decode_image, load_image, resize
 from dermaface.quiet import quiet
 from dermaface.tflite import file as tflite_file
 import numpy as np
@@ -117,6 +118,44 @@ class Classifier:
             ValueError: the image cannot be read, or the file carries no threshold for sets.
         """
         return self.name_set(self.predict_pixels(self._read(image)))
+
+    def answer(
+        self, image: str | Path | BinaryIO, top: int = 3, min_confidence: float | None = None
+    ) -> dict[str, Any]:
+        """Return all that the file says of a photo, ready for JSON.
+
+        Args:
+            image: an image file, or an open one.
+            top: how many classes.
+            min_confidence: the probability from which on an answer is sure; None takes the file's.
+
+        Returns:
+            `predictions`, the `top` likeliest classes, likeliest first, each with `label` and
+            `probability`; `sure`; `blurred`, by the file's measure; and, if the file carries a
+            threshold for sets, `set`: the labels of all classes that the photo may show.
+
+        Raises:
+            ValueError: the image cannot be read.
+        """
+        limit = self.facts.get("min_confidence", 0.0) if min_confidence is None else min_confidence
+        size = max(self.image_size, BLUR_SIZE)
+        pixels = decode_image(image, at_least=2 * size)
+        blurred = blur_score(resize(pixels, BLUR_SIZE)) < self.facts.get("blur_threshold", 0.0)
+        if size > self.image_size:
+            # The pixel rule decodes a large photo at a smaller size than the blur measure does.
+            if not isinstance(image, (str, Path)):
+                image.seek(0)
+            pixels = decode_image(image, at_least=2 * self.image_size)
+        probabilities = self.predict_pixels(resize(pixels, self.image_size))
+        best = self.name_best(probabilities, top)
+        said: dict[str, Any] = {
+            "predictions": [{"label": label, "probability": p} for label, p in best],
+            "sure": bool(probabilities.max() >= limit),
+            "blurred": bool(blurred),
+        }
+        if "set_threshold" in self.facts:
+            said["set"] = [label for label, _ in self.name_set(probabilities)]
+        return said
 
     def _read(self, image: str | Path | np.ndarray) -> np.ndarray:
         """Return the pixels of an image by the pixel rule; see `predict`."""

@@ -14,6 +14,7 @@ import shutil
 from dermaface.photos import sample
 from dermaface.photos.pixels import BLUR_SIZE, blur_score, load_image
 from dermaface.release import device, web
+from dermaface.runs import hash_file
 from dermaface.tflite import runtime
 import numpy as np
 from PIL import Image, ImageFilter
@@ -147,6 +148,26 @@ def test_it_answers_as_the_classifier_does(opened, classifier, photos):
     assert any(row["blurred"] == "true" for row in rows)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_photo_is_reduced_as_it_is_stored(opened, tmp_path, orientation):
+    """Blocks of pixels begin at the stored photo's corner, wherever that is when it is upright."""
+    large = sample.draw("melasma", np.random.default_rng(5)).resize((501, 467))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    large.save(tmp_path / "large.jpg", quality=95, exif=exif)
+    for size in (24, 56):  # at 1/8 and at 1/4 of its size
+        (off,) = web_page.pixel_differences(opened, [tmp_path / "large.jpg"], size)[0]
+        assert off.mean() < 1 and off.max() <= 24
+
+
+@pytest.mark.parametrize("size", [(9000, 20), (20, 9000)])
+def test_an_image_larger_than_a_canvas_is_read(opened, tmp_path, size):
+    ramp = Image.linear_gradient("L").resize(size).convert("RGB")
+    ramp.save(tmp_path / "long.png")
+    (off,) = web_page.pixel_differences(opened, [tmp_path / "long.png"], 96)[0]
+    assert off.max() == 0
+
+
 def test_what_it_says_of_a_photo(opened, classifier, photos):
     (card,) = web_page.ask(opened, photos[:1])
     best = classifier.predict(photos[0], top=3)
@@ -172,7 +193,7 @@ def test_another_model_is_refused_even_if_it_is_listed(page, site):
     """The list of files may be made anew by whoever swaps the model; the release is not."""
     shutil.copy(RUN / "tflite" / "float32.tflite", site / "release" / "model.tflite")
     index = json.loads((site / "files.json").read_text())
-    index["files"]["release/model.tflite"] = web.hash_file(site / "release" / "model.tflite")
+    index["files"]["release/model.tflite"] = hash_file(site / "release" / "model.tflite")
     (site / "files.json").write_text(json.dumps(index))
     with web_page.serve(site) as address:
         assert web_page.visit(page, address) == "No photo is answered here."
@@ -186,7 +207,7 @@ def test_a_file_that_answers_otherwise_gets_no_photos(page, site):
         entry["probabilities"] = entry["probabilities"][1:] + entry["probabilities"][:1]
     path.write_text(json.dumps(golden))
     index = json.loads((site / "files.json").read_text())
-    index["files"]["release/golden/expected.json"] = web.hash_file(path)
+    index["files"]["release/golden/expected.json"] = hash_file(path)
     (site / "files.json").write_text(json.dumps(index))
     with web_page.serve(site) as address:
         assert web_page.visit(page, address).startswith("7 of 10 golden pictures")
@@ -210,7 +231,7 @@ def test_what_is_no_photo_is_named_and_the_rest_goes_on(opened, photos, tmp_path
     cut.write_bytes(next(path for path in photos if path.name == "plain.png").read_bytes()[:50])
     cards = web_page.ask(opened, [heic, text, empty, cut, photos[0]])
     assert "HEIC" in cards[0] and "Most Compatible" in cards[0]
-    assert all("damaged, or not an image" in card for card in cards[1:4])
+    assert all("damaged, not an image" in card for card in cards[1:4])
     assert "Not answered" not in cards[4]
     assert "5 of 5 photos read" in opened.inner_text("#progress")
     assert "4 not answered" in opened.inner_text("#progress")
@@ -235,15 +256,56 @@ def test_a_newer_site_is_offered_and_then_used(page, site):
         style = site / "style.css"
         style.write_text(style.read_text() + "/* newer */")
         index = json.loads((site / "files.json").read_text())
-        index["files"]["style.css"] = web.hash_file(style)
+        index["files"]["style.css"] = hash_file(style)
         (site / "files.json").write_text(json.dumps(index))
         web_page.visit(page, address)
-        page.wait_for_selector("text=newer version of this page")
-        page.wait_for_timeout(1500)  # the newer one is fetched and takes over
-        web_page.visit(page, address)
+        page.wait_for_selector("#newer:visible")
+        # It has taken over already, with all that it needs.
+        page.context.set_offline(True)
+        assert web_page.visit(page, address).startswith("10 of 10 golden pictures")
         assert "newer" in page.evaluate("fetch('style.css').then((answer) => answer.text())")
+        page.context.set_offline(False)
+        web_page.visit(page, address + "?utm=1")
         page.wait_for_selector("html[data-offline]", state="attached")
         assert page.evaluate("caches.keys().then((names) => names.length)") == 1
+
+
+def test_an_older_site_in_its_place_is_used_too(page, site, tmp_path):
+    """Files with older times than those that the browser has seen."""
+    with web_page.serve(site) as address:
+        web_page.visit(page, address)
+        page.wait_for_selector("html[data-offline]", state="attached")
+        other = site / "release" / "MODEL_CARD.md"
+        other.write_text("# Another card\n")
+        index = json.loads((site / "files.json").read_text())
+        index["files"]["release/MODEL_CARD.md"] = hash_file(other)
+        (site / "files.json").write_text(json.dumps(index))
+        for path in site.rglob("*"):
+            os.utime(path, (10**9, 10**9))
+        web_page.visit(page, address)
+        page.click("#reload")
+        page.wait_for_selector("html[data-offline]", state="attached")
+        assert page.is_hidden("#newer")
+        card = page.evaluate("fetch('release/MODEL_CARD.md').then((answer) => answer.text())")
+        assert "Another card" in card
+
+
+def test_a_refused_page_heals_once_it_is_mended(page, site):
+    path = site / "release" / "model.tflite"
+    content = path.read_bytes()
+    with web_page.serve(site) as address:
+        web_page.visit(page, address)
+        page.wait_for_selector("html[data-offline]", state="attached")
+        page.evaluate(
+            """async () => {
+              const cache = await caches.open((await caches.keys())[0]);
+              await cache.put("release/model.tflite", new Response("damaged"));
+            }"""
+        )
+        assert web_page.visit(page, address) == "No photo is answered here."
+        page.wait_for_timeout(500)
+        assert path.read_bytes() == content
+        assert web_page.visit(page, address).startswith("10 of 10 golden pictures")
 
 
 def test_it_asks_no_one_else(page, built, photos):
@@ -279,6 +341,29 @@ def test_the_camera(opened):
     assert opened.evaluate("document.getElementById('viewfinder').srcObject") is None
 
 
+def test_the_camera_opens_and_takes_once_however_often_one_presses(opened):
+    opened.evaluate(
+        """() => {
+          const devices = navigator.mediaDevices, original = devices.getUserMedia.bind(devices);
+          window.tracks = [];
+          devices.getUserMedia = async (wanted) => {
+            const stream = await original(wanted);
+            window.tracks.push(...stream.getTracks());
+            return stream;
+          };
+          for (const _ of [1, 2]) document.getElementById("open-camera").click();
+        }"""
+    )
+    opened.wait_for_selector("#viewfinder:visible")
+    opened.wait_for_timeout(500)
+    assert opened.inner_text("#message") == ""
+    opened.evaluate("for (const _ of [1, 2]) document.getElementById('shoot').click()")
+    opened.wait_for_selector(".card")
+    opened.wait_for_timeout(500)
+    assert opened.locator(".card").count() == 1
+    assert opened.evaluate("window.tracks.map((track) => track.readyState)") == ["ended"]
+
+
 def test_pasted_and_dropped_photos_are_answered(opened, photos):
     send = """([kind, name, bytes]) => {
       const data = new DataTransfer();
@@ -292,6 +377,21 @@ def test_pasted_and_dropped_photos_are_answered(opened, photos):
         opened.evaluate(send, [kind, f"{kind}.png", list(photos[3].read_bytes())])
         opened.wait_for_selector(f".card:nth-child({number})")
         assert f"{kind}.png" in opened.inner_text(".card >> nth=0")
+
+
+def test_newer_batches_stand_above_older_ones(opened, photos):
+    send = """(names) => {
+      for (const batch of names) {
+        const data = new DataTransfer();
+        for (const name of batch) data.items.add(new File(["x"], name));
+        const event = new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true});
+        document.body.dispatchEvent(event);
+      }
+    }"""
+    opened.evaluate(send, [["a", "b"], ["c", "d"], ["e"]])
+    opened.wait_for_selector(".card:nth-child(5)")
+    assert opened.locator(".card .file").all_inner_texts() == ["e", "c", "d", "a", "b"]
+    assert opened.is_hidden("#save-answers")  # none was answered
 
 
 def test_it_can_be_used_with_the_keyboard_alone(opened, photos):

@@ -1,13 +1,12 @@
 // The page itself: what is shown, and what the visitor does.
 
-import { answerPhoto, loadClassifier, loadSite } from "./classifier.js";
+import { answerPhoto, loadClassifier, loadSite, sha256 } from "./classifier.js";
 import { openPhoto } from "./pixels.js";
 import { prove } from "./proof.js";
 
 const element = (id) => document.getElementById(id);
-const rows = [["image", "rank", "label", "probability", "sure", "blurred", "in_set"]];
+const rows = [];
 let classifier;
-let queue = Promise.resolve();
 
 /** Return a new element with text in it. */
 function make(tag, className = "", text = "") {
@@ -29,12 +28,26 @@ async function start() {
   const site = await loadSite();
   classifier = await loadClassifier(site);
   describe(classifier.description);
-  const report = await prove(site, classifier);
-  show(report);
+  show(await prove(site, classifier));
   keepForOffline(site).catch(() => {
-    element("offline").textContent = "This browser keeps nothing: the page needs a network.";
+    element("offline").textContent = "This browser has not kept the page: it needs a network.";
   });
 }
+
+/** Say why nothing is answered, and let go of what was kept, so that a mended page can take over. */
+async function refuse(error) {
+  document.documentElement.dataset.ready = "no";
+  say("bad", "No photo is answered here.", error.message || String(error));
+  element("about").textContent = "The model is not used.";
+  const latest = await fetch("files.json?latest", { cache: "no-store" }).catch(() => null);
+  if (!latest?.ok) return;
+  for (const name of (await globalThis.caches?.keys()) ?? []) {
+    if (name.startsWith(cachePrefix())) await caches.delete(name);
+  }
+  await (await navigator.serviceWorker?.getRegistration())?.unregister();
+}
+
+const cachePrefix = () => `dermaface ${new URL("./", location)} `;
 
 function describe(model) {
   document.title = `${model.name}: photo classifier`;
@@ -58,7 +71,7 @@ function describe(model) {
     const share = model.set_coverage ? ` for about ${percent(model.set_coverage)} of photos` : "";
     meaning.push(`"May be" names the classes among which the true one is${share}.`);
   }
-  if (meaning.length) meaning.push("Both hold for photos of the kind that was measured.");
+  if (meaning.length) meaning.push("This holds for photos of the kind that the model was tested on.");
   element("meaning").textContent = meaning.join(" ");
 }
 
@@ -78,7 +91,7 @@ function show(report) {
   if (!proven) {
     say("bad", verdict, "The file does not answer here as it was measured, so no photo is answered.");
   } else if (!read) {
-    say("warn", verdict, `${files} This browser reads photos otherwise than the notebook did, so expect other answers.`);
+    say("warn", verdict, `${files} This browser reads photos differently, so expect other answers.`);
   } else {
     say("good", verdict, files);
   }
@@ -89,6 +102,7 @@ function show(report) {
   document.documentElement.dataset.ready = proven ? "yes" : "no";
   element("files").disabled = !proven;
   element("open-camera").disabled = !proven;
+  if (!proven) element("about").textContent = "The model is not used.";
 }
 
 /** Keep the site and the build of the runtime that is in use; offer a newer version if there is one. */
@@ -98,50 +112,77 @@ async function keepForOffline(site) {
     element("offline").textContent = "There is no network now, and none is needed.";
     return;
   }
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", await latest.arrayBuffer()));
-  const version = Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  await navigator.serviceWorker.register(`service_worker.js?version=${version}`);
+  const version = await sha256(await latest.arrayBuffer());
+  const registration = await navigator.serviceWorker.register(`service_worker.js?version=${version}`);
+  await kept(registration);
   if (version !== site.version) {
-    element("offline").textContent = "There is a newer version of this page: reload it.";
+    element("newer").hidden = false;
     return;
   }
-  await navigator.serviceWorker.ready;
   const used = performance.getEntriesByType("resource").map((entry) => entry.name);
-  const cache = await caches.open(`dermaface ${new URL("./", location)} ${version}`);
+  const cache = await caches.open(cachePrefix() + version);
   await cache.addAll(used.filter((name) => name.includes("/runtime/litert_wasm_")));
   element("offline").textContent = "Kept on this device: the page now works without a network.";
   document.documentElement.dataset.offline = "yes";
 }
 
-// Photos -----------------------------------------------------------------------------------------
-
-/** Answer files one after the other, newest batch on top. */
-function ask(files) {
-  if (document.documentElement.dataset.ready !== "yes" || !files.length) return;
-  const anchor = element("cards").firstElementChild;
-  element("answers").hidden = false;
-  queue = queue.then(async () => {
-    let answered = 0, unsure = 0, failed = 0, last = "";
-    for (const file of files) {
-      const { card, result } = await answerFile(file);
-      element("cards").insertBefore(card, anchor);
-      answered += 1;
-      unsure += result && !result.sure ? 1 : 0;
-      failed += result ? 0 : 1;
-      last = result ? `${result.sure ? "" : "not sure: "}${result.best[0].label}` : "not answered";
-      element("progress").textContent =
-        files.length === 1
-          ? `${file.name}: ${last}`
-          : `${answered} of ${files.length} photos read, ${unsure} not sure, ${failed} not answered`;
-    }
-    const csv = rows.map((row) => row.map(quoted).join(",")).join("\n") + "\n";
-    URL.revokeObjectURL(element("save-answers").href);
-    element("save-answers").href = URL.createObjectURL(new Blob([csv], { type: "text/csv" }));
+/** Wait until the newest worker has kept its files; an Error if it could not. */
+function kept({ installing, waiting, active }) {
+  const worker = installing ?? waiting ?? active;
+  return new Promise((resolve, reject) => {
+    const look = () => {
+      if (worker.state === "activated") resolve();
+      if (worker.state === "redundant") reject(new Error("the page was not kept"));
+    };
+    worker.addEventListener("statechange", look);
+    look();
   });
 }
 
-const quoted = (value) =>
-  /[",\r\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value);
+// Photos -----------------------------------------------------------------------------------------
+
+/** Answer files one after the other, newest batch on top; those that come too early wait. */
+function ask(files) {
+  if (!files.length) return;
+  queue = queue.then(() => (document.documentElement.dataset.ready === "yes" ? answerAll(files) : null));
+}
+
+async function answerAll(files) {
+  const anchor = element("cards").firstElementChild;
+  element("answers").hidden = false;
+  let answered = 0, unsure = 0, failed = 0;
+  for (const file of files) {
+    const { card, result } = await answerFile(file);
+    element("cards").insertBefore(card, anchor);
+    answered += 1;
+    unsure += result && !result.sure ? 1 : 0;
+    failed += result ? 0 : 1;
+    const said = result ? `${result.sure ? "" : "not sure: "}${result.best[0].label}` : "not answered";
+    element("progress").textContent =
+      files.length === 1
+        ? `${file.name}: ${said}`
+        : `${answered} of ${files.length} photos read, ${unsure} not sure, ${failed} not answered`;
+    offerAnswers();
+  }
+}
+
+/** Let the table of all answers so far be saved. */
+function offerAnswers() {
+  const hasSets = classifier.description.set_threshold !== undefined;
+  const columns = ["image", "rank", "label", "probability", "sure", "blurred"];
+  const table = [[...columns, ...(hasSets ? ["in_set"] : [])], ...rows];
+  const csv = table.map((row) => row.map(quoted).join(",")).join("\n") + "\n";
+  const link = element("save-answers");
+  URL.revokeObjectURL(link.href);
+  link.href = URL.createObjectURL(new Blob([csv], { type: "text/csv" }));
+  link.hidden = !rows.length;
+}
+
+/** Return a value for CSV; a name that a spreadsheet would take for a formula gets an apostrophe. */
+function quoted(value) {
+  const text = String(value).replace(/^(?=[=+@-])/, "'");
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
 
 async function answerFile(file) {
   const card = make("li", "card");
@@ -149,11 +190,11 @@ async function answerFile(file) {
   thumbnail.width = thumbnail.height = 192;
   thumbnail.setAttribute("role", "img");
   thumbnail.setAttribute("aria-label", `The photo ${file.name}`);
+  let photo;
   try {
-    const photo = await openPhoto(file);
+    photo = await openPhoto(file);
     drawThumbnail(thumbnail, photo.bitmap);
     const result = await answerPhoto(classifier, photo);
-    photo.bitmap.close();
     fill(card, file.name, result);
     return { card, result };
   } catch (error) {
@@ -164,6 +205,8 @@ async function answerFile(file) {
       make("p", "", error.message),
     );
     return { card };
+  } finally {
+    photo?.bitmap.close();
   }
 }
 
@@ -182,13 +225,15 @@ function fill(card, name, result) {
     track.appendChild(make("span", "bar")).style.width = `${probability * 100}%`;
   }
   if (set.length > 1) {
-    card.append(make("p", "", `May be ${set.map((entry) => entry.label).join(", or ")}.`));
+    card.append(make("p", "", `May be ${set.map((entry) => entry.label).join(" or ")}.`));
   }
   if (blurred) card.append(make("p", "blurred", "The photo is blurred; the answer may be wrong."));
   card.append(make("p", "quiet number", `Answered in ${milliseconds.toFixed(1)} ms`));
-  best.slice(0, 3).forEach(({ label, probability }, index) => {
+  best.forEach(({ label, probability }, index) => {
     const inSet = set.some((entry) => entry.label === label);
-    rows.push([name, index + 1, label, probability.toFixed(6), sure, blurred, inSet]);
+    if (index >= 3 && !inSet) return;
+    const row = [name, index + 1, label, probability.toFixed(6), sure, blurred];
+    rows.push(classifier.description.set_threshold === undefined ? row : [...row, inSet]);
   });
 }
 
@@ -205,23 +250,30 @@ function drawThumbnail(canvas, bitmap) {
 
 async function openCamera() {
   element("message").textContent = "";
+  element("open-camera").disabled = true;
   try {
     const video = { facingMode: "environment", width: { ideal: 1920 }, height: { ideal: 1080 } };
     element("viewfinder").srcObject = await navigator.mediaDevices.getUserMedia({ video });
     await element("viewfinder").play();
+    element("camera").hidden = false;
+    element("zone").hidden = true;
+    element("shoot").focus();
   } catch {
+    stopCamera();
     element("message").textContent =
       "The camera cannot be used: there is none, or this page may not use it. Choose a photo instead.";
-    return;
+  } finally {
+    element("open-camera").disabled = false;
   }
-  element("camera").hidden = false;
-  element("zone").hidden = true;
-  element("shoot").focus();
+}
+
+function stopCamera() {
+  element("viewfinder").srcObject?.getTracks().forEach((track) => track.stop());
+  element("viewfinder").srcObject = null;
 }
 
 function closeCamera() {
-  element("viewfinder").srcObject?.getTracks().forEach((track) => track.stop());
-  element("viewfinder").srcObject = null;
+  stopCamera();
   element("camera").hidden = true;
   element("zone").hidden = false;
   element("open-camera").focus();
@@ -229,14 +281,14 @@ function closeCamera() {
 
 async function shoot() {
   const video = element("viewfinder");
+  if (!video.videoWidth) return; // it shows nothing yet
   const canvas = document.createElement("canvas");
   canvas.width = video.videoWidth;
   canvas.height = video.videoHeight;
   canvas.getContext("2d").drawImage(video, 0, 0);
-  const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
-  const time = new Date().toLocaleTimeString("en-GB");
-  ask([new File([blob], `camera ${time}`)]);
   closeCamera();
+  const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+  ask([new File([blob], `camera ${new Date().toLocaleTimeString("en-GB")}`)]);
 }
 
 // What the visitor does --------------------------------------------------------------------------
@@ -263,12 +315,13 @@ element("close-camera").addEventListener("click", closeCamera);
 element("shoot").addEventListener("click", shoot);
 element("copy-report").addEventListener("click", async () => {
   element("report").select();
-  await navigator.clipboard.writeText(element("report").value).catch(() => null);
-  element("copy-report").textContent = "Copied";
+  try {
+    await navigator.clipboard.writeText(element("report").value);
+    element("copy-report").textContent = "Copied";
+  } catch {
+    element("copy-report").textContent = "Selected: copy it by hand";
+  }
 });
+element("reload").addEventListener("click", () => location.reload());
 
-start().catch((error) => {
-  document.documentElement.dataset.ready = "no";
-  say("bad", "No photo is answered here.", error.message);
-  element("about").textContent = "The model was not loaded.";
-});
+let queue = start().catch(refuse);

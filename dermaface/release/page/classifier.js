@@ -26,16 +26,21 @@ export async function loadSite() {
   return { ...JSON.parse(new TextDecoder().decode(bytes)), version: await sha256(bytes) };
 }
 
-async function fetchBytes(path) {
-  const response = await fetch(path).catch(() => null);
+async function fetchBytes(path, cache = "default") {
+  const response = await fetch(path, { cache }).catch(() => null);
   if (!response?.ok) throw new RefusedError(`${path} cannot be loaded. Try again with a network.`);
   return new Uint8Array(await response.arrayBuffer());
 }
 
 /** Return the bytes of one of the site's files, which must have the SHA-256 in `files.json`. */
 export async function fetchChecked(site, path) {
-  const bytes = await fetchBytes(path);
-  const found = await sha256(bytes);
+  let bytes = await fetchBytes(path);
+  let found = await sha256(bytes);
+  if (found !== site.files[path]) {
+    // A browser may have kept one of an older version of this page.
+    bytes = await fetchBytes(path, "reload");
+    found = await sha256(bytes);
+  }
   if (found !== site.files[path]) {
     throw new RefusedError(
       `${path} is not the file that was released: its SHA-256 begins with ${found.slice(0, 12)}, ` +
@@ -79,7 +84,7 @@ export async function loadClassifier(site) {
     tensor.delete();
     result.delete();
     if (probabilities.length !== classifier.labels.length) {
-      throw new RefusedError("model.tflite has not as many answers as labels.");
+      throw new RefusedError("model.tflite does not give one answer for each label.");
     }
     return probabilities;
   };

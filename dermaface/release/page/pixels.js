@@ -4,8 +4,9 @@
 export const BLUR_SIZE = 224;
 // Pillow refuses more as a possible decompression bomb.
 const MOST_PIXELS = 178956970;
-// A canvas of a whole photo may be larger than a phone allows, so it is read in strips.
-const STRIP_ROWS = 512;
+// A canvas of a whole photo may be larger than a browser allows, so it is read in tiles.
+const TILE_WIDTH = 4096;
+const TILE_HEIGHT = 512;
 
 const letters = (bytes, start, end) => String.fromCharCode(...bytes.subarray(start, end));
 
@@ -38,14 +39,38 @@ export async function openPhoto(blob) {
         ? "This is a HEIC photo, which this browser cannot read. Safari on an iPhone or a Mac " +
             "can. Or send it as JPEG: on the iPhone, choose Settings, Camera, Formats, Most " +
             "Compatible for new photos; for this one, share it with Options, Most Compatible."
-        : "This browser cannot read the file as an image: it is damaged, or not an image.",
+        : "This browser cannot read the file as an image: it is damaged, not an image, or of a " +
+            "kind that this browser does not know.",
     );
   }
   if (bitmap.width * bitmap.height > MOST_PIXELS) {
     bitmap.close();
-    throw new Error("This image has too many pixels to be decoded safely.");
+    throw new Error("This image has too many pixels for this page.");
   }
-  return { bitmap, kind };
+  return { bitmap, kind, orientation: kind === "jpeg" ? await orientationOf(blob) : 1 };
+}
+
+/** Return the EXIF orientation of a JPEG file, 1..8; 1 where it states none. */
+async function orientationOf(blob) {
+  const view = new DataView(await blob.slice(0, 1 << 18).arrayBuffer());
+  try {
+    for (let at = 2; view.getUint8(at) === 0xff; at += 2 + view.getUint16(at + 2)) {
+      const isExif = view.getUint16(at) === 0xffe1 && view.getUint32(at + 4) === 0x45786966;
+      if (!isExif) continue;
+      const start = at + 10; // of what is a TIFF file in itself
+      const little = view.getUint16(start) === 0x4949;
+      const table = start + view.getUint32(start + 4, little);
+      for (let entry = 0; entry < view.getUint16(table, little); entry++) {
+        const place = table + 2 + 12 * entry;
+        const value = view.getUint16(place + 8, little);
+        if (view.getUint16(place, little) === 0x0112) return value >= 1 && value <= 8 ? value : 1;
+      }
+      return 1;
+    }
+  } catch {
+    // The notes end too early: nothing is stated.
+  }
+  return 1;
 }
 
 /** Return the largest of 8, 4, 2, 1 that leaves the shorter side `atLeast` pixels. */
@@ -55,52 +80,62 @@ export function reduction(width, height, atLeast) {
 }
 
 /**
- * Return a photo's pixels as {data: RGB bytes, width, height}; a large JPEG or HEIC at 1/2, 1/4 or 1/8.
+ * Return a photo's pixels as {data: RGB bytes, width, height}; a large JPEG or HEIC at 1/2, 1/4, 1/8.
  *
  * Decoders of JPEG reach such a size by averaging blocks of pixels (libjpeg-turbo, jidctred.c), and
- * so does this, only later: after the colours were interpolated and rounded.
+ * so does this, only later: after the colours were interpolated and rounded. The blocks begin where
+ * the stored picture begins, which for a turned photo may be at its right or its bottom.
  */
-export function readPixels({ bitmap, kind }, atLeast) {
+export function readPixels({ bitmap, kind, orientation }, atLeast) {
   const divisor = kind === "other" ? 1 : reduction(bitmap.width, bitmap.height, atLeast);
-  const width = Math.ceil(bitmap.width / divisor);
-  const height = Math.ceil(bitmap.height / divisor);
+  const columns = blocks(bitmap.width, divisor, [2, 3, 6, 7].includes(orientation));
+  const rows = blocks(bitmap.height, divisor, [3, 4, 7, 8].includes(orientation));
+  const [width, height] = [columns.length - 1, rows.length - 1];
   const data = new Uint8Array(width * height * 3);
   const canvas = document.createElement("canvas");
-  canvas.width = bitmap.width;
-  canvas.height = Math.min(STRIP_ROWS, bitmap.height);
+  canvas.width = Math.min(TILE_WIDTH, bitmap.width);
+  canvas.height = Math.min(TILE_HEIGHT, bitmap.height);
   const context = canvas.getContext("2d", { willReadFrequently: true });
-  if (!context) throw new Error("This photo is too large for this browser.");
-  for (let top = 0; top < bitmap.height; top += STRIP_ROWS) {
-    const rows = Math.min(STRIP_ROWS, bitmap.height - top);
-    context.fillStyle = "white"; // under transparent parts
-    context.fillRect(0, 0, bitmap.width, rows);
-    context.drawImage(bitmap, 0, -top);
-    const strip = context.getImageData(0, 0, bitmap.width, rows).data;
-    average(strip, bitmap.width, rows, divisor, data, (top / divisor) * width * 3);
+  const [across, down] = [Math.floor(TILE_WIDTH / divisor), Math.floor(TILE_HEIGHT / divisor)];
+  for (let y = 0; y < height; y += down) {
+    for (let x = 0; x < width; x += across) {
+      const [left, top] = [columns[x], rows[y]];
+      const [xEnd, yEnd] = [Math.min(x + across, width), Math.min(y + down, height)];
+      const [tileWidth, tileHeight] = [columns[xEnd] - left, rows[yEnd] - top];
+      context.fillStyle = "white"; // under transparent parts
+      context.fillRect(0, 0, tileWidth, tileHeight);
+      context.drawImage(bitmap, -left, -top);
+      const tile = context.getImageData(0, 0, tileWidth, tileHeight).data;
+      for (let row = y; row < yEnd; row++) {
+        for (let column = x; column < xEnd; column++) {
+          const [right, bottom] = [columns[column + 1] - left, rows[row + 1] - top];
+          let red = 0, green = 0, blue = 0, count = 0;
+          for (let v = rows[row] - top; v < bottom; v++) {
+            for (let u = columns[column] - left; u < right; u++) {
+              const i = (v * tileWidth + u) * 4;
+              red += tile[i];
+              green += tile[i + 1];
+              blue += tile[i + 2];
+              count += 1;
+            }
+          }
+          const at = (row * width + column) * 3;
+          data[at] = red / count + 0.5;
+          data[at + 1] = green / count + 0.5;
+          data[at + 2] = blue / count + 0.5;
+        }
+      }
+    }
   }
   return { data, width, height };
 }
 
-/** Average blocks of a strip of RGBA pixels into RGB pixels from `at` on. */
-function average(strip, width, rows, divisor, data, at) {
-  for (let y = 0; y < rows; y += divisor) {
-    const yEnd = Math.min(y + divisor, rows);
-    for (let x = 0; x < width; x += divisor) {
-      const xEnd = Math.min(x + divisor, width);
-      const count = (yEnd - y) * (xEnd - x);
-      let red = 0, green = 0, blue = 0;
-      for (let row = y; row < yEnd; row++) {
-        for (let i = (row * width + x) * 4; i < (row * width + xEnd) * 4; i += 4) {
-          red += strip[i];
-          green += strip[i + 1];
-          blue += strip[i + 2];
-        }
-      }
-      data[at++] = red / count + 0.5;
-      data[at++] = green / count + 0.5;
-      data[at++] = blue / count + 0.5;
-    }
-  }
+/** Return where blocks of `divisor` pixels begin, and the end; a smaller one comes last or first. */
+function blocks(size, divisor, fromTheEnd) {
+  const edges = [0];
+  let next = (fromTheEnd && size % divisor) || divisor;
+  for (; next < size; next += divisor) edges.push(next);
+  return [...edges, size];
 }
 
 /**
