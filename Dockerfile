@@ -24,7 +24,7 @@ WORKDIR /opt/dermaface
 COPY requirements-gpu.txt ./
 RUN pip install --no-deps --requirement requirements-gpu.txt
 
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY dermaface ./dermaface
 RUN pip install --no-deps --no-build-isolation --editable . \
     && pip check

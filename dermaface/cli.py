@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MISSING_NOTEBOOKS = (
     "dermaface {command} needs the notebooks' packages, which are not installed ({name} is "
-    "missing). Install the project with its extra 'notebooks', or everything in requirements.txt."
+    "missing): pip install 'dermaface[notebooks]', or in a clone everything in requirements.txt."
 )
 
 
@@ -139,6 +139,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         help="it was not made from the run's model: it may answer otherwise, not less accurately",
     )  # fmt: skip
     judge.add_argument("--output", metavar="FOLDER", help="the release (default: RUN/release)")
+
+    new = commands.add_parser("new", help="lay out the notebooks in a new folder, to work there")
+    new.set_defaults(command=new_command)
+    new.add_argument("folder", metavar="FOLDER")
 
     sample = commands.add_parser("sample", help="draw the sample set into a folder")
     sample.set_defaults(command=sample_command)
@@ -419,6 +423,17 @@ def judge_command(options: argparse.Namespace) -> int:
     output = Path(options.output).resolve() if options.output else None
     print(judge(run, path, labels, options.independent, output))
     print(f"\nrelease: {printable_path(output or run.path('release'))}")
+    return 0
+
+
+def new_command(options: argparse.Namespace) -> int:
+    """Lay out the notebooks in a new folder."""
+    from dermaface import new
+    from dermaface.photos.pixels import printable_path
+
+    folder = printable_path(new.lay_out(options.folder))
+    print(f"The notebooks are in {folder}. Go on from there:\n\n  cd {shlex.quote(folder)}")
+    print("  dermaface run --run-name demo")
     return 0
 
 

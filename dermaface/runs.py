@@ -74,17 +74,17 @@ TEMPORARY_PREFIX = ".dermaface-"
 
 
 def project_root() -> Path:
-    """Return the folder that holds `notebooks/`: the checkout, or a parent of the current folder.
+    """Return the folder that holds `notebooks/`: the current one, a parent of it, or the checkout.
 
     Raises:
-        ValueError: neither holds the notebooks.
+        ValueError: none holds the notebooks.
     """
-    for folder in (Path(__file__).resolve().parents[1], Path.cwd(), *Path.cwd().parents):
+    for folder in (Path.cwd(), *Path.cwd().parents, Path(__file__).resolve().parents[1]):
         if (folder / "notebooks" / f"{NOTEBOOKS[0]}.ipynb").is_file():
             return folder
     raise ValueError(
-        "The notebooks were not found: they come with the project's source, not with the installed "
-        "package. Clone the project and run the command from inside its folder."
+        "The notebooks were not found in this folder or one above it. Make a folder for them with "
+        "'dermaface new FOLDER', and run the command from inside it."
     )
 
 

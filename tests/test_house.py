@@ -22,7 +22,7 @@ ORDER = (
     ("plots", "readings"),
     ("release",),
     ("report",),
-    ("pipeline",),
+    ("new", "pipeline"),
     ("cli",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(ORDER) for room in rooms}

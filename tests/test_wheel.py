@@ -22,6 +22,19 @@ from dermaface.model import backbones
 from dermaface.quiet_tensorflow import keras
 backbones.apply_backbone("tiny", keras.Input((96, 96, 3)))
 """
+# Outside the new folder there are no notebooks; inside it, a run finds them.
+NEW = """
+import os, sys
+sys.path[:0] = [{folder!r}]
+sys.path += [path for path in {dependencies!r} if path.endswith("-packages")]
+from dermaface import cli, pipeline, runs
+assert cli.main(["run"]) == 1
+assert cli.main(["new", "mine"]) == 0
+assert cli.main(["new", "mine"]) == 1
+os.chdir("mine/notebooks")
+assert str(runs.project_root()).endswith("mine")
+assert pipeline.known_parameters()["03_train_model"]["epochs"][0] == "int"
+"""
 
 
 def run(*command, cwd):
@@ -32,7 +45,7 @@ def run(*command, cwd):
 
 @pytest.mark.slow
 def test_a_wheel_of_the_tracked_files_imports_and_has_its_data(tmp_path):
-    parts = ("dermaface", "pyproject.toml", "README.md", "LICENSE")
+    parts = ("dermaface", "notebooks", "pyproject.toml", "setup.py", "README.md", "LICENSE")
     listed = subprocess.run(
         ["git", "ls-files", "-z", *parts], cwd=ROOT, capture_output=True, text=True
     )
@@ -63,3 +76,14 @@ def test_a_wheel_of_the_tracked_files_imports_and_has_its_data(tmp_path):
         dependencies=[path for path in sys.path if path.endswith("-packages")],
     )
     run(sys.executable, "-I", "-S", "-c", code, cwd=tmp_path)
+
+    notebooks = [name for name in files if name.endswith((".ipynb", ".yaml"))]
+    assert len(notebooks) >= 15
+    code = NEW.format(folder=str(tmp_path / "installed"), dependencies=sys.path)
+    said = run(sys.executable, "-I", "-S", "-c", code, cwd=tmp_path)
+    assert "cd " in said
+    made = {p.relative_to(tmp_path / "mine").as_posix() for p in (tmp_path / "mine").rglob("*.*")}
+    assert made == {*notebooks, ".gitignore", "README.md"}
+    for name in notebooks:
+        assert (tmp_path / "mine" / name).read_bytes() == (ROOT / name).read_bytes()
+    assert len((tmp_path / "mine" / "README.md").read_text().splitlines()) <= 10
