@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 MISSING_NOTEBOOKS = (
     "dermaface {command} needs the notebooks' packages, which are not installed ({name} is "
-    "missing): pip install 'dermaface[notebooks]', or in a clone everything in requirements.txt."
+    "missing). Install the package with its extra 'notebooks', or in a clone everything in "
+    "requirements.txt."
 )
 
 
@@ -249,15 +250,16 @@ def print_results(run: "Run") -> None:
 def ways_to_try(run: "Run") -> str:
     """Return the commands that ask a run's release about photos, one a line."""
     names = ("release", "page", "function")
-    release, page, served = (shlex.quote(str(run.path(name))) for name in names)
-    return "\n".join(
-        [
-            f"  dermaface predict {release}/model.tflite PHOTO    answers here",
-            f"  dermaface check {release}    proves the folder wherever it arrives",
-            f"  dermaface web {release} {page} --serve    answers, and proves itself, in a browser",
-            f"  dermaface function {release} {served}    a folder that answers over HTTP",
-        ]
-    )
+    paths = [min(str(run.path(name)), os.path.relpath(run.path(name)), key=len) for name in names]
+    release, page, served = map(shlex.quote, paths)
+    ways = {
+        f"dermaface predict {release}/model.tflite PHOTO": "answers here",
+        f"dermaface check {release}": "proves the folder wherever it arrives",
+        f"dermaface web {release} {page} --serve": "answers, and proves itself, in a browser",
+        f"dermaface function {release} {served}": "makes a folder that answers over HTTP",
+    }
+    width = max(map(len, ways))
+    return "\n".join(f"  {command:<{width}}  {what}" for command, what in ways.items())
 
 
 def predict_command(options: argparse.Namespace) -> int:

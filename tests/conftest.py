@@ -41,8 +41,8 @@ GROUPS = {
     "pipeline": ("test_pipeline",),
     "photos": ("test_photos",),
     "tflite_files": (
-        "test_cli", "test_convert", "test_evaluation", "test_file", "test_function", "test_judge",
-        "test_release", "test_runtime", "test_web",
+        "test_cli", "test_convert", "test_evaluation", "test_file", "test_function", "test_guide",
+        "test_judge", "test_release", "test_runtime", "test_web",
     ),
     "drawn_sets": ("test_backbones", "test_sample"),
     "test_devices": ("test_devices",),

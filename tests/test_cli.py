@@ -174,7 +174,7 @@ def test_run_without_the_notebooks_packages_says_what_to_install():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1
-    assert "dermaface[notebooks]" in done.stderr and "papermill" in done.stderr
+    assert "extra 'notebooks'" in done.stderr and "papermill" in done.stderr
 
 
 def test_signals_end_a_run_as_ctrl_c_does():

@@ -14,6 +14,7 @@ from dermaface.photos.pixels import decode_image, load_image
 from dermaface.photos.splits import SPLITS
 from dermaface.release import contract
 from dermaface.release.card import model_card
+from dermaface.release.guide import guide
 from dermaface.runs import Run, atomic_path, hash_file, write_json
 from dermaface.tflite import file as tflite_file
 from dermaface.tflite import runtime
@@ -102,7 +103,7 @@ def write_release(
     content: bytes | None = None,
     output: Path | None = None,
 ) -> None:
-    """Write `release/` in one step: the file, its contract, golden pictures and the model card.
+    """Write `release/` in one step: the file, its contract, golden pictures, card and README.
 
     The folder is proven as its receiver will prove it, by `contract.check_release`, before it gets
     its name; if that fails, there is none.
@@ -168,6 +169,8 @@ def write_release(
         write_golden(folder / "golden", classifier, variant, own)
         card = model_card(run, description, measured["strangers"])
         (folder / "MODEL_CARD.md").write_text(card, encoding="utf-8")
+        tolerance = contract.TOLERANCES.get(variant, contract.INTEGER_TOLERANCE)
+        (folder / "README.md").write_text(guide(description, tolerance), encoding="utf-8")
         contract.check_release(folder)
 
 

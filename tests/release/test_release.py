@@ -316,7 +316,14 @@ def write(run, score=SCORE, **more):
 def test_the_release_folder(run):
     folder = write(run)
     names = sorted(p.name for p in folder.iterdir())
-    assert names == ["MODEL_CARD.md", "golden", "labels.txt", "model.json", "model.tflite"]
+    assert names == [
+        "MODEL_CARD.md",
+        "README.md",
+        "golden",
+        "labels.txt",
+        "model.json",
+        "model.tflite",
+    ]
     described = json.loads((folder / "model.json").read_text())
     content = (folder / "model.tflite").read_bytes()
     assert described["sha256"] == hashlib.sha256(content).hexdigest()
