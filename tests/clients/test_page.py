@@ -5,15 +5,19 @@ lie in `build/screenshots/` afterwards: look at them.
 """
 
 import csv
+import functools
+import http.server
 import io
 import json
 import os
 from pathlib import Path
+import re
 import shutil
+import threading
 
 from dermaface.photos import sample
 from dermaface.photos.pixels import BLUR_SIZE, blur_score, load_image
-from dermaface.release import device, web
+from dermaface.release import device, guide, web
 from dermaface.runs import hash_file
 from dermaface.tflite import runtime
 import numpy as np
@@ -26,9 +30,8 @@ import web_page
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "build" / "screenshots"
 RUN = ROOT / os.environ.get("RUN", "outputs/demo")
-AXE = (
-    ROOT / os.environ.get("NODE_MODULES", ".venv-clients/node_modules") / "axe-core" / "axe.min.js"
-)
+NODE_MODULES = ROOT / os.environ.get("NODE_MODULES", ".venv-clients/node_modules")
+AXE = NODE_MODULES / "axe-core" / "axe.min.js"
 
 
 @pytest.fixture(scope="session")
@@ -468,3 +471,42 @@ def test_clothing_photos(browser, tmp_path, variant):
         for files, least in ((photos, 97), (squares, 100)):
             given = [web_page.first_guess(card) for card in web_page.ask(page, files)]
             assert sum(a == b for a, b in zip(given, expected, strict=True)) >= least
+
+
+def test_the_javascript_of_the_releases_readme_runs_as_it_stands(page, release, tmp_path):
+    text = guide.guide(json.loads((release / "model.json").read_text()), 0.05)
+    (code,) = re.findall(r"```js\n(.*?)```", text, re.DOTALL)
+    site = shutil.copytree(release, tmp_path / "app")
+    (site / "node_modules").symlink_to(NODE_MODULES)
+    (site / "app.js").write_text(code)
+    imports = {
+        f"@litertjs/{name}": f"./node_modules/@litertjs/{name}/dist/index.js"
+        for name in ("core", "wasm-utils")
+    }
+    (site / "index.html").write_text(
+        "<!doctype html><body><script type=importmap>" + json.dumps({"imports": imports})
+        + "</script>"
+    )  # fmt: skip
+    handler = functools.partial(Quiet, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page.goto(f"http://127.0.0.1:{server.server_port}/")
+        off, allowed = page.evaluate("import('./app.js').then((app) => app.replay())")
+        assert off <= allowed
+        label = page.evaluate(
+            """async () => {
+              const {classify, labels} = await import("./app.js");
+              const answer = await classify(await (await fetch("golden/picture_08.jpg")).blob());
+              return labels[answer.indexOf(Math.max(...answer))];
+            }"""
+        )
+        server.shutdown()
+    classifier = runtime.Classifier(release / "model.tflite")
+    assert label == classifier.predict(release / "golden" / "picture_08.jpg", top=1)[0][0]
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | web.TYPES
+
+    def log_message(self, *arguments):
+        pass
