@@ -38,32 +38,19 @@ Request = tuple[str, str, bytes, dict[str, str]]
 
 
 @contextlib.contextmanager
-def serve(folder: Path, python: Path, port: int = PORT) -> Iterator[tuple[psutil.Process, float]]:
+def serve(folder: Path, python: Path) -> Iterator[tuple[psutil.Process, float]]:
     """Run the function, and yield its process and the seconds until its first answer."""
-    command = [str(python), "-m", "functions_framework", "--target", "classify"]
     start = time.perf_counter()
-    process = subprocess.Popen(
-        [*command, "--host", "127.0.0.1", "--port", str(port)],
-        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    said = []
-    reader = threading.Thread(target=lambda: said.extend(process.stdout), daemon=True)
-    reader.start()
+    process, _ = function.start(folder, PORT, python)
     try:
-        while True:
-            with contextlib.suppress(OSError):
-                status, _ = send(post(picture(0)), port)
-                if status == 200:
-                    break
-            if process.poll() is not None or time.perf_counter() - start > 60:
-                raise SystemExit(f"The function did not start: {b''.join(said).decode()}")
-            time.sleep(0.01)
-        yield psutil.Process(process.pid), time.perf_counter() - start
+        status, _ = send(post(picture(0)))
+        seconds = time.perf_counter() - start
+        if status != 200:
+            raise SystemExit(f"The function answers a picture with {status}.")
+        yield psutil.Process(process.pid), seconds
     finally:
         process.terminate()
         process.wait()
-        reader.join()
-        print(f"the server wrote {sum(map(len, said))} bytes to its log", flush=True)
 
 
 def send(request: Request, port: int = PORT) -> tuple[int, bytes]:

@@ -790,3 +790,32 @@ def error_trade(rates: Mapping[str, pd.DataFrame]) -> None:
     axes.set(xlim=(0, 0.6), ylim=(0, 0.6), aspect="equal")
     axes.legend(frameon=False, fontsize=8)
     plt.show()
+
+
+def answers(photos: Sequence[np.ndarray], seen: Sequence[np.ndarray], said: Sequence[dict]) -> None:
+    """Draw photos, each beside what the network is fed, and its likeliest classes as bars.
+
+    Args:
+        photos: uint8 (height, width, 3), 0..255, upright.
+        seen: the squares that are fed, uint8 (size, size, 3).
+        said: as from `Classifier.answer`.
+    """
+    ratios = {"width_ratios": (1, 1, 1.6)}
+    size = (8, 2.1 * len(photos))
+    _, axes = plt.subplots(len(photos), 3, figsize=size, squeeze=False, gridspec_kw=ratios)
+    for (whole, fed, bars), photo, square, answer in zip(axes, photos, seen, said, strict=True):
+        for cell, pixels in ((whole, photo), (fed, square)):
+            cell.imshow(pixels, interpolation="antialiased" if cell is whole else "nearest")
+            cell.axis("off")
+        best = answer["predictions"]
+        shares = [entry["probability"] for entry in best]
+        names = [textwrap.shorten(entry["label"], 20, placeholder="...") for entry in best]
+        bars.barh(range(len(best)), shares, color=SPLIT_COLOURS["train"], height=0.6)
+        bars.set(yticks=range(len(best)), yticklabels=names, xlim=(0, 1))
+        bars.set_title("sure" if answer["sure"] else "not sure", fontsize=10)
+        bars.invert_yaxis()
+        bars.grid(axis="y", visible=False)
+    axes[0, 0].set_title("the photo, upright", fontsize=10)
+    axes[0, 1].set_title("as the network sees it", fontsize=10)
+    axes[-1, 2].set_xlabel("probability")
+    plt.show()

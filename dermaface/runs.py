@@ -29,7 +29,7 @@ NOTEBOOKS = (
 )
 
 # Run by hand, outside `dermaface run`.
-FURTHER_NOTEBOOKS = ("06_compare_settings",)
+FURTHER_NOTEBOOKS = ("06_compare_settings", "08_try_it")
 
 # The files of the run folder that each notebook reads and writes, as names relative to it. Whether
 # a notebook must run again depends on its parameters, what it takes (below) and what it reads.

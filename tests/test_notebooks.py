@@ -19,7 +19,7 @@ ROOT = runs.project_root()
 RARELY = "# rarely changed"
 NUMBERED = [ROOT / "notebooks" / f"{n}.ipynb" for n in runs.NOTEBOOKS + runs.FURTHER_NOTEBOOKS]
 # Walkthroughs whose cells may be longer: lines of a cell, at the median, and of all code.
-LONGER = {walkthroughs.IN_PYTORCH: (11, 220), "who_is_it": (8, 200)}
+LONGER = {walkthroughs.IN_PYTORCH: (11, 220), "who_is_it": (8, 200), "08_try_it": (8, 200)}
 PARAMETER = re.compile(r"[a-z_0-9]+: (int|float|str|bool|list) = .+  # \S.*")
 
 
@@ -124,7 +124,7 @@ def test_only_those_who_name_the_walkthroughs_run_them(request):
 def test_cells_are_short_and_prose_goes_with_them(notebook):
     path, content = notebook
     # Where PyTorch is the subject, a network and a training loop are typed out; where persons are
-    # enrolled, named and refused, the judgement is.
+    # enrolled, named and refused, the judgement is; where a file is used, an app's part is.
     middle, most = LONGER.get(path.stem, (6, 200))
     code = code_cells(content)
     told = [cell.source for cell in content.cells if cell.cell_type == "markdown"]

@@ -339,3 +339,15 @@ def test_each_kind_of_pairs_is_a_whole_of_its_own(monkeypatch):
     assert heights == pytest.approx([100, 100])
     assert axes.lines[0].get_xdata()[0] == 0.3
     plt.close("all")
+
+
+def test_answers_draw_a_row_for_each_photo():
+    photo, square = np.zeros((40, 60, 3), np.uint8), np.zeros((8, 8, 3), np.uint8)
+    best = [{"label": "a" * 40, "probability": 0.7}, {"label": "b", "probability": 0.3}]
+    said = [{"predictions": best, "sure": True}, {"predictions": best, "sure": False}]
+    plots.answers([photo] * 2, [square] * 2, said)
+    axes = plt.gcf().axes
+    assert len(axes) == 6
+    assert [axes[n].get_title() for n in (2, 5)] == ["sure", "not sure"]
+    assert [bar.get_width() for bar in axes[5].patches] == [0.7, 0.3]
+    assert len(axes[2].get_yticklabels()[0].get_text()) <= 20

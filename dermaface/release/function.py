@@ -2,13 +2,20 @@
 
 import base64
 from collections.abc import Iterator
+import contextlib
 import hashlib
+import http.client
 import importlib.metadata
 import json
 from pathlib import Path
 import re
 import shutil
+import socket
 import string
+import subprocess
+import sys
+import tempfile
+import time
 import zipfile
 
 import dermaface
@@ -91,3 +98,41 @@ def _package_files() -> Iterator[tuple[str, bytes]]:
     for path in sorted(root.rglob("*")):
         if path.is_file() and path.suffix not in LEFT_OUT:
             yield f"dermaface/{path.relative_to(root).as_posix()}", path.read_bytes()
+
+
+def start(
+    folder: str | Path, port: int = 0, python: str | Path = sys.executable
+) -> tuple[subprocess.Popen, int]:
+    """Run a function on this computer's loopback address, and wait until it is healthy.
+
+    Args:
+        folder: as from `write_function`.
+        port: 0 takes any free one.
+        python: of an environment with functions-framework and the package.
+
+    Returns:
+        The process, which `terminate` ends, and the port.
+
+    Raises:
+        ValueError: it ended before it was healthy.
+    """
+    if not port:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+    command = [str(python), "-m", "functions_framework", "--target", "classify"]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(  # noqa: S603 - nothing of it comes from outside
+            [*command, "--host", "127.0.0.1", "--port", str(port)],
+            cwd=folder, stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        while process.poll() is None:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+                connection.request("GET", "/health")
+                if connection.getresponse().status == 200:
+                    return process, port
+            time.sleep(0.02)
+        log.seek(0)
+        last = log.read().decode("utf-8", "replace").strip().splitlines()[-1:]
+    raise ValueError(f"The function did not start: {''.join(last) or 'it gave no reason'}")

@@ -15,6 +15,7 @@ import string
 import subprocess
 import tarfile
 import tempfile
+import threading
 
 from dermaface.release import contract
 from dermaface.release.output import new_folder
@@ -52,7 +53,8 @@ POLICY = (
     "object-src 'none'; base-uri 'none'; form-action 'none'"
 )
 HEADERS = {
-    "Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'",
+    # JupyterLab on this computer may show the page within a notebook.
+    "Content-Security-Policy": f"{POLICY}; frame-ancestors http://127.0.0.1:* http://localhost:*",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
@@ -202,6 +204,13 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
     def log_message(self, *arguments: object) -> None:
         """Say nothing."""
+
+
+def serve_aside(site: str | Path) -> str:
+    """Serve the site until this process ends, without waiting for it, and return its address."""
+    server = open_server(site, 0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}/"
 
 
 def open_server(site: str | Path, port: int = PORT) -> http.server.ThreadingHTTPServer:
