@@ -399,14 +399,19 @@ def test_newer_batches_stand_above_older_ones(opened, photos):
 
 def test_it_can_be_used_with_the_keyboard_alone(opened, photos):
     reached, focused = [], "document.activeElement.id || document.activeElement.textContent"
+    # Playwright only catches the chooser once it has told the browser so, which takes a moment.
+    choosers = []
+    opened.on("filechooser", lambda chooser: choosers.append(chooser))
+    opened.wait_for_timeout(500)
     for _ in range(12):
         opened.keyboard.press("Tab")
         reached.append(opened.evaluate(focused))
         if reached[-1] == "files":
-            with opened.expect_file_chooser() as chooser:
-                opened.keyboard.press("Enter")
-            chooser.value.set_files(photos[0])
+            opened.keyboard.press("Enter")
+            opened.wait_for_timeout(1000)
             break
+    (chooser,) = choosers
+    chooser.set_files(photos[0])
     assert reached[:2] == ["Model card", "Limits"] and reached[-1] == "files"
     opened.wait_for_selector(".card")
 
