@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import io
 import json
+import re
 from typing import Any
 import warnings
 
@@ -148,8 +149,10 @@ def _from_json(body: bytes) -> bytes:
     image = sent.get("image") if isinstance(sent, dict) else None
     if not isinstance(image, str):
         raise RefusedError(400, 'The JSON must be {"image": "the bytes in base64"}.')
+    # What browsers write before it, and the line breaks of the command base64.
+    image = re.sub(r"^data:image/[\w.+-]+;base64,", "", image)
     try:
-        return base64.b64decode(image, validate=True)
+        return base64.b64decode(re.sub(r"\s", "", image), validate=True)
     except (binascii.Error, ValueError) as error:
         raise RefusedError(400, f"The image is not in base64: {error}.") from error
 

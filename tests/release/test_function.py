@@ -91,6 +91,8 @@ def test_it_answers_as_the_classifier_does(client, photo, released):  # noqa: F8
         client.post("/", data=photo, content_type="application/octet-stream"),
         client.post("/", data={"photo": (io.BytesIO(photo), "IMG 1.jpg")}),
         client.post("/", json={"image": encoded}),
+        client.post("/", json={"image": f"data:image/jpeg;base64,{encoded}"}),
+        client.post("/", json={"image": base64.encodebytes(photo).decode()}),
     ]
     for answer in answers:
         assert answer.status_code == 200, answer.text
