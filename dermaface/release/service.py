@@ -18,7 +18,8 @@ from dermaface.tflite.runtime import Classifier
 from PIL import Image
 
 LARGEST_BODY, MOST_READ = 10_000_000, 32_000_000  # bytes
-# A photo is decoded whole unless it is a JPEG; these many pixels take under 1 GB.
+# A photo is decoded whole unless it is a JPEG; these many pixels take under 1 GB (a HEIC photo of
+# 48 megapixels, the largest that iPhones take, 0.85 GB), and main.py asks for 2 GB.
 MOST_PIXELS = {"JPEG": 200_000_000, "MPO": 200_000_000, "HEIF": 50_000_000}
 MOST_PIXELS_OTHERWISE = 25_000_000
 

@@ -13,7 +13,7 @@ try:
 except ModuleNotFoundError:  # Cloud Run, and a trial at home, do without it.
     on_request = functions_framework.http
 else:
-    on_request = https_fn.on_request(memory=1024, cpu=1, concurrency=8, timeout_sec=60)
+    on_request = https_fn.on_request(memory=2048, cpu=1, concurrency=8, timeout_sec=60)
 
 RELEASE = Path(__file__).resolve().with_name("release")
 
