@@ -5,7 +5,7 @@ import shutil
 
 import dermaface
 from dermaface.photos.pixels import printable_path
-from dermaface.runs import NOTEBOOKS, atomic_path
+from dermaface.runs import NOTEBOOKS, atomic_path, write_text
 
 GITIGNORE = "outputs/\n.ipynb_checkpoints/\n"
 README = """# {name}
@@ -55,11 +55,12 @@ def lay_out(folder: str | Path) -> Path:
             "folder."
         )
     source = notebooks_source()
-    with atomic_path(folder) as made:
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_path(folder / "notebooks") as made:
         kept = shutil.ignore_patterns(".*", "*.jpg")
-        shutil.copytree(source, made / "notebooks", ignore=kept, copy_function=shutil.copyfile)
-        (made / "outputs").mkdir()
-        (made / ".gitignore").write_text(GITIGNORE, encoding="utf-8")
-        text = README.format(name=folder.name, version=dermaface.__version__)
-        (made / "README.md").write_text(text, encoding="utf-8")
+        shutil.copytree(source, made, ignore=kept, copy_function=shutil.copyfile)
+    (folder / "outputs").mkdir()
+    write_text(folder / ".gitignore", GITIGNORE)
+    text = README.format(name=folder.name, version=dermaface.__version__)
+    write_text(folder / "README.md", text)
     return folder

@@ -118,6 +118,7 @@ def describe_image(
         raise ValueError(f"{name} has too many pixels to be decoded safely.") from error
     except Exception as error:  # decoders report damage in any way, depending on the format
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = " ".join(reason.split()).rstrip(".")
         raise ValueError(f"{name} cannot be read as an image: {reason}.") from error
 
 
