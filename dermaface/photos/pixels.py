@@ -78,7 +78,7 @@ def decode_image(path: str | Path | BinaryIO, at_least: int | None = None) -> np
         ValueError: there is no such file, it is not a regular file, it is not an image that can be
             read to its end, it is a JPEG that is missing data inside, it has several frames, it
             has so many pixels that it may be a decompression bomb, or it is a HEIC photo and the
-            package `pi-heif` is missing.
+            package `pi-heif` is missing. What is damaged inside a HEIC photo goes unnoticed.
     """
     return describe_image(path, at_least)[0]
 

@@ -72,5 +72,5 @@ def summary(answers: Sequence[Mapping[str, Any]], truths: Sequence[str]) -> str:
     photos = counted(len(answers), "held-out photo")
     return (
         f"- of {photos}, {right} answered right and {sure} called sure\n"
-        "- so few do not say how good the file is: MODEL_CARD.md says it of all of them"
+        "- so few cannot show how good the file is; MODEL_CARD.md has the figures for all of them"
     )
