@@ -44,7 +44,7 @@ def lay_out(folder: str | Path) -> Path:
         Its full path.
 
     Raises:
-        ValueError: it holds something, or the notebooks are missing.
+        ValueError: it holds something or cannot be made, or the notebooks are missing.
     """
     if not str(folder):
         raise ValueError("The new folder has no name. Name one.")
@@ -55,7 +55,10 @@ def lay_out(folder: str | Path) -> Path:
             "folder."
         )
     source = notebooks_source()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{printable_path(folder)} cannot be made: {error.strerror}.") from error
     with atomic_path(folder / "notebooks") as made:
         kept = shutil.ignore_patterns(".*", "*.jpg")
         shutil.copytree(source, made, ignore=kept, copy_function=shutil.copyfile)
