@@ -15,11 +15,14 @@ from typing import Any
 import warnings
 
 from dermaface.tflite.runtime import Classifier
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
+Image.init()
+KINDS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
+FORMATS = [name for name in KINDS if name in Image.OPEN]
 LARGEST_BODY, MOST_READ = 10_000_000, 32_000_000  # bytes
-# A photo is decoded whole unless it is a JPEG; these many pixels take under 1 GB (a HEIC photo of
-# 48 megapixels, the largest that iPhones take, 0.85 GB), and main.py asks for 2 GB.
+# A photo is decoded whole unless it is a JPEG; these many pixels take about 1 GB (a HEIC photo
+# of 48 megapixels, the largest that iPhones take, 0.9 GB), and main.py asks for 2 GB.
 MOST_PIXELS = {"JPEG": 200_000_000, "MPO": 200_000_000, "HEIF": 50_000_000}
 MOST_PIXELS_OTHERWISE = 25_000_000
 
@@ -79,8 +82,6 @@ def read_body(request: Any) -> bytes:
     Raises:
         RefusedError: it is too large, or ends too early.
     """
-    from werkzeug import exceptions
-
     parts, length = [], 0
     try:
         while length < MOST_READ and (part := request.stream.read(65536)):
@@ -88,8 +89,9 @@ def read_body(request: Any) -> bytes:
             parts.append(part)
             if length > LARGEST_BODY:
                 parts.clear()
-    except exceptions.HTTPException as error:
-        raise RefusedError(400, "The request ends too early.") from error
+    except Exception:
+        # Without the cause, which may quote the body in a log.
+        raise RefusedError(400, "The request is damaged, or ends too early.") from None
     finally:
         request.stream = io.BytesIO()
     if length > LARGEST_BODY:
@@ -178,12 +180,15 @@ def answer(classifier: Classifier, content: bytes) -> dict[str, Any]:
         RefusedError: it is not an image that can be read, or has too many pixels.
     """
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        # Pillow would pass other formats, such as EPS, to programs outside.
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             most = MOST_PIXELS.get(image.format or "", MOST_PIXELS_OTHERWISE)
             if image.width * image.height > most:
                 raise RefusedError(422, f"An image of this kind may have {most:,} pixels at most.")
     except RefusedError:
         raise
+    except UnidentifiedImageError as error:
+        raise RefusedError(422, "This is not an image of a kind that is read here.") from error
     except Exception:  # noqa: S110 - whatever is wrong, the next lines say it in better words
         pass
     try:

@@ -155,6 +155,10 @@ REFUSED = {
     "other json": (400, "/", {"json": ["aGk="]}, "The JSON must be"),
     "no base64": (400, "/", {"json": {"image": "!"}}, "not in base64"),
     "no picture": (422, "/", OCTETS | {"data": b"dear diary"}, "not an image"),
+    "a program": (
+        *(422, "/", OCTETS | {"data": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"}),
+        "kind that is read here",
+    ),
     "a bomb": (422, "/", OCTETS | {"data": png("1", (9000, 9000))}, "25,000,000 pixels at most"),
     "a larger bomb": (422, "/", OCTETS | {"data": png("1", (40_000, 9000))}, "many pixels"),
 }
@@ -167,6 +171,19 @@ def test_what_it_refuses(client, name):
     assert answer.status_code == status, answer.text
     assert words in answer.json["error"]
     assert "BytesIO" not in answer.json["error"]
+
+
+def test_a_body_that_breaks_off_is_refused_and_not_quoted():
+    class Broken:
+        def read(self, size):
+            raise OSError("secret bytes")
+
+    class Request:
+        stream = Broken()
+
+    with pytest.raises(service.RefusedError, match="damaged, or ends too early") as refused:
+        service.read_body(Request())
+    assert refused.value.status == 400 and refused.value.__suppress_context__
 
 
 def test_a_cut_photo_is_refused(client, photo):
