@@ -106,6 +106,16 @@ def phone_mpo(path):
     )
 
 
+def damaged_png(path):
+    """Write a PNG file of which some bytes inside are others."""
+    buffer = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (80, 80, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(buffer, format="PNG")
+    content = buffer.getvalue()
+    middle = len(content) // 2
+    path.write_bytes(content[:middle] + bytes(300) + content[middle + 300 :])
+
+
 def heic(orientation: int = 1, bits: int = 8, depth: bool = False, alone: bool = True):
     """Return a writer of a HEIC photo, as phones make them.
 
@@ -353,6 +363,7 @@ EXCLUDED = {
     "pipe.jpg": (os.mkfifo, "a pipe, a socket or a device"),
     "circle.jpg": (lambda path: path.symlink_to(path), "leads in a circle"),
     "cut_in_the_header.jpg": (cut("JPEG", 0.01), "cannot|not an image"),
+    "damaged.png": (damaged_png, "cannot be read"),
     "cut.png": (cut("PNG", 0.6), "cannot be read|truncated"),
     "cut.webp": (cut("WEBP", 0.5), "cannot be read|not an image"),
     "cut.gif": (cut("GIF", 0.5), "cannot be read|truncated"),

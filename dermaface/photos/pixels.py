@@ -173,7 +173,6 @@ def _describe_open_image(file: BinaryIO, at_least: int | None) -> tuple[np.ndarr
             raise ValueError(f"it has {frames} frames")
         width, height = image.size
         facts: dict[str, Any] = {"format": image.format, "mode": image.mode}
-        facts |= _taken_and_camera(image)
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
         # Text, NaN and the like turn nothing in `exif_transpose`; 6.0 turns like 6.
         facts["orientation"] = int(orientation) if orientation in range(1, 9) else 1
@@ -185,6 +184,8 @@ def _describe_open_image(file: BinaryIO, at_least: int | None) -> tuple[np.ndarr
             divisor = reduction(*image.size, at_least)
             image.draft("RGB", (image.width // divisor, image.height // divisor))
         pixels = _to_rgb(ImageOps.exif_transpose(image))
+        # Last, because it forgives errors, and a PNG file shows its damage only once.
+        facts |= _taken_and_camera(image)
         if at_least and facts["format"] == "HEIF":
             # Its decoder knows only the full size; that of JPEG averages blocks, as this does.
             pixels = np.asarray(Image.fromarray(pixels).reduce(divisor))
