@@ -106,7 +106,7 @@ def release_of(run: Path, variant: str, folder: Path) -> Path:
     (folder / "model.json").write_text(json.dumps(description), encoding="utf-8")
     path = folder / "golden" / "expected.json"
     expected = json.loads(path.read_text(encoding="utf-8"))
-    expected["tolerance"] = contract.TOLERANCES.get(variant, contract.INTEGER_TOLERANCE)
+    expected["tolerance"] = contract.tolerance_of(variant)
     for entry in expected["pictures"]:
         pixels = load_image(folder / "golden" / entry["input"], classifier.image_size)
         answer = classifier.predict_pixels(pixels)

@@ -18,9 +18,15 @@ INTEGER_TOLERANCE = 0.05
 GOLDEN_PICTURES = 10
 
 TEXT, NUMBER, SHA256 = {"type": "string"}, {"type": "number"}, {"pattern": "^[0-9a-f]{64}$"}
+PROBABILITIES = {"type": "array", "items": NUMBER | {"minimum": 0, "maximum": 1}}
 _LABELS = {"type": "array", "items": TEXT, "minItems": 2}
 # No folder, no drive: the pictures lie beside expected.json.
 _FILE_NAME = {"type": "string", "pattern": r"^\w[\w.-]*$"}
+
+
+def tolerance_of(variant: str) -> float:
+    """Return how far a probability of a file of a variant may be from the expected one."""
+    return TOLERANCES.get(variant, INTEGER_TOLERANCE)
 
 
 def record(**fields: dict) -> dict:
@@ -54,7 +60,7 @@ EXPECTED_SCHEMA = record(
             input=_FILE_NAME,
             input_sha256=TEXT | SHA256,
             predicted=TEXT,
-            probabilities={"type": "array", "items": NUMBER | {"minimum": 0, "maximum": 1}},
+            probabilities=PROBABILITIES,
         ),
     },
 )
@@ -121,7 +127,7 @@ def check_release(folder: str | Path) -> list[str]:
                 "One of the two belongs to another release, or was changed by hand."
             )
     lines.append(f"variant: {found.kind}, takes {found.input[0].lower()} pixels 0..255")
-    tolerance = TOLERANCES.get(found.kind, INTEGER_TOLERANCE)
+    tolerance = tolerance_of(found.kind)
     if expected["tolerance"] > tolerance:
         raise ValueError(
             f"golden/expected.json allows answers to be {expected['tolerance']} off; for a file "

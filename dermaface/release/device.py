@@ -4,10 +4,9 @@ import hashlib
 from pathlib import Path
 
 from dermaface.release import contract
-from dermaface.release.contract import NUMBER, SHA256, TEXT, record
+from dermaface.release.contract import NUMBER, PROBABILITIES, SHA256, TEXT, record
 import numpy as np
 
-_PROBABILITIES = {"type": "array", "items": NUMBER | {"minimum": 0, "maximum": 1}}
 REPORT_SCHEMA = record(
     report={"const": "dermaface device report"},
     model=record(name=TEXT, version=TEXT, variant=TEXT, sha256=TEXT | SHA256),
@@ -20,8 +19,8 @@ REPORT_SCHEMA = record(
         "items": record(
             picture=TEXT,
             input_sha256=TEXT | SHA256,
-            probabilities=_PROBABILITIES,
-            from_file=_PROBABILITIES,
+            probabilities=PROBABILITIES,
+            from_file=PROBABILITIES,
         ),
     },
 )
@@ -60,7 +59,7 @@ def check_report(folder: str | Path, report: str | Path) -> list[str]:
         )
     if told["labels"] != golden["labels"]:
         raise ValueError(f"{name} has other labels than the release.")
-    tolerance = contract.TOLERANCES.get(described["variant"], contract.INTEGER_TOLERANCE)
+    tolerance = contract.tolerance_of(described["variant"])
     answers = {answer["input_sha256"]: answer for answer in told["answers"]}
     if len(answers) != len(told["answers"]):
         raise ValueError(f"{name} answers a golden picture twice.")

@@ -169,8 +169,8 @@ def write_release(
         write_golden(folder / "golden", classifier, variant, own)
         card = model_card(run, description, measured["strangers"])
         (folder / "MODEL_CARD.md").write_text(card, encoding="utf-8")
-        tolerance = contract.TOLERANCES.get(variant, contract.INTEGER_TOLERANCE)
-        (folder / "README.md").write_text(guide(description, tolerance), encoding="utf-8")
+        text = guide(description, contract.tolerance_of(variant))
+        (folder / "README.md").write_text(text, encoding="utf-8")
         contract.check_release(folder)
 
 
@@ -242,7 +242,7 @@ def write_golden(
         "what": "Read each picture by the pixel rule in model.json, or feed its input as it is: "
         "no probability may be off by more than the tolerance. The pictures are drawn and need "
         "not show any of the classes.",
-        "tolerance": contract.TOLERANCES.get(variant, contract.INTEGER_TOLERANCE),
+        "tolerance": contract.tolerance_of(variant),
         "labels": classifier.labels,
         "pictures": entries,
     }

@@ -26,7 +26,7 @@ LARGEST_BODY, MOST_READ = 10_000_000, 32_000_000  # bytes
 MOST_PIXELS = {"JPEG": 200_000_000, "MPO": 200_000_000, "HEIF": 50_000_000}
 MOST_PIXELS_OTHERWISE = 25_000_000
 
-# Pillow's warnings about odd photos would be the only thing that a log says of them.
+# Pillow's warnings about odd photos would end up in the server's log.
 warnings.filterwarnings("ignore", module="PIL")
 
 

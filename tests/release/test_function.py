@@ -202,8 +202,7 @@ def test_a_large_photo_is_not_written_to_the_disk(client, tmp_path, monkeypatch)
     noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3)).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(noise).save(file, "PNG")
-    monkeypatch.setattr("tempfile.SpooledTemporaryFile", None)
-    monkeypatch.setattr("tempfile.TemporaryFile", None)
+    monkeypatch.setattr("werkzeug.formparser.SpooledTemporaryFile", None)
     file.seek(0)
     assert client.post("/", data={"photo": (file, "a.png")}).status_code == 200
 
